@@ -1,0 +1,88 @@
+# Every target sets up what it needs, and is quick the second time. Nothing is put outside this
+# folder but Debian packages, and those only by `make test` and `make bench`, only as root.
+
+PYTHON ?= python3
+ARGS ?=
+
+BIN := .venv/bin
+HOST := .venv/.host
+TOOLS := .venv/.tools
+EXTRAS := fast,test,docs,bench,lint
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
+
+# Tools keep what they keep in here, and read nothing of the user's.
+export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
+export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
+export NO_MKDOCS_2_WARNING := 1
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup run demo test lint format types docs bench pins clean debian
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(TOOLS)  ## make .venv with the package and all its tools
+
+run: $(HOST)  ## start the mail host and a fake QMQP server, and watch messages pass
+	@$(BIN)/qpsdk lab $(ARGS)
+
+demo: $(HOST)  ## the same for one message that it sends itself
+	@$(BIN)/qpsdk lab --demo $(ARGS)
+
+test: $(TOOLS) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+
+lint: $(TOOLS)  ## check style and formatting
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: $(TOOLS)  ## repair what lint can repair
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+types: $(TOOLS)  ## check the types
+	@$(BIN)/mypy
+
+docs: site/.built  ## build the site into site/
+	@echo "The site is in site/index.html"
+
+bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
+	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+# Best on Debian 12, whose Python 3.11.2 is the oldest we run on: some releases need 3.11.5.
+pins:  ## renew constraints.txt from the newest releases
+	@rm -rf .cache/pins
+	@PYTHON="$(PYTHON)" scripts/make-venv.sh .cache/pins
+	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS)]"
+	@{ echo "# What the tests run with, exactly; renew with \`make pins\` (this was" \
+	   "$$(.cache/pins/bin/python --version)), then \`make test\`."; \
+	   .cache/pins/bin/python -m pip freeze --exclude qpsdk; } >.cache/constraints.txt
+	@mv .cache/constraints.txt constraints.txt
+	@rm -rf .cache/pins
+
+clean:  ## remove all that make has made here
+	rm -rf .venv .cache .hypothesis site dist
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# `make run` needs the host only, which installs in seconds; the tools come on top of it.
+$(HOST): pyproject.toml constraints.txt
+	@PYTHON="$(PYTHON)" scripts/make-venv.sh .venv
+	@echo "Installing qpsdk into .venv ..."
+	@$(INSTALL) -e ".[fast]"
+	@touch $@
+
+$(TOOLS): $(HOST)
+	@echo "Installing the tools into .venv (a minute, once) ..."
+	@$(INSTALL) -e ".[$(EXTRAS)]"
+	@touch $@
+
+debian: $(TOOLS)
+	@scripts/debian-packages.sh
+
+# Folders are listed too, so that a removed page counts as a change.
+site/.built: $(TOOLS) mkdocs.yml README.md \
+		$(shell find docs/ notebooks qpsdk -name __pycache__ -prune -o -print)
+	@$(BIN)/mkdocs build --strict --quiet
+	@touch $@

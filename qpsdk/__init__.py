@@ -1,0 +1,94 @@
+"""A plugin development kit for programmable mail servers, in the tradition of qpsmtpd.
+
+The names here are the public API: all that a plugin needs. `qpsdk.testing` has what its tests
+need; `qpsdk.netstring` and `qpsdk.qmqp` are public as modules.
+"""
+
+from qpsdk import netstring, qmqp
+from qpsdk.address import Address
+from qpsdk.constants import (
+    DECLINED,
+    DENY,
+    DENY_DISCONNECT,
+    DENYHARD,
+    DENYSOFT,
+    DENYSOFT_DISCONNECT,
+    DONE,
+    LOGALERT,
+    LOGCRIT,
+    LOGDEBUG,
+    LOGEMERG,
+    LOGERROR,
+    LOGINFO,
+    LOGNOTICE,
+    LOGRADAR,
+    LOGWARN,
+    OK,
+    Constant,
+    LogLevel,
+)
+from qpsdk.errors import (
+    AddressError,
+    ConfigError,
+    HeaderError,
+    NetstringError,
+    PluginError,
+    QMQPError,
+    QpsdkError,
+    StreamError,
+)
+from qpsdk.header import Field, Header
+from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.plugin import Host, Plugin, Result, blocking
+from qpsdk.reply import Reply
+from qpsdk.smtp.events import Parameters
+from qpsdk.stream import Endpoint, Stream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DECLINED",
+    "DENY",
+    "DENYHARD",
+    "DENYSOFT",
+    "DENYSOFT_DISCONNECT",
+    "DENY_DISCONNECT",
+    "DONE",
+    "LOGALERT",
+    "LOGCRIT",
+    "LOGDEBUG",
+    "LOGEMERG",
+    "LOGERROR",
+    "LOGINFO",
+    "LOGNOTICE",
+    "LOGRADAR",
+    "LOGWARN",
+    "OK",
+    "Address",
+    "AddressError",
+    "Answer",
+    "ConfigError",
+    "Connection",
+    "Constant",
+    "Endpoint",
+    "Field",
+    "Header",
+    "HeaderError",
+    "Host",
+    "LogLevel",
+    "NetstringError",
+    "Parameters",
+    "Plugin",
+    "PluginError",
+    "QMQPError",
+    "QpsdkError",
+    "Reply",
+    "Result",
+    "Stream",
+    "StreamError",
+    "Transaction",
+    "__version__",
+    "blocking",
+    "netstring",
+    "qmqp",
+]

@@ -1,0 +1,5 @@
+"""``python -m qpsdk`` is the command ``qpsdk``."""
+
+from qpsdk.cli import main
+
+main()

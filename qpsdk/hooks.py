@@ -1,0 +1,325 @@
+"""The hook table: what each hook is given, which constants it takes, what each becomes.
+
+This is the one declaration. The dispatcher takes from it what a plugin may answer, the
+session which reply that is; everything else that shows hooks is to be read from it too.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from qpsdk.constants import (
+    DECLINED,
+    DENY,
+    DENY_DISCONNECT,
+    DENYSOFT,
+    DENYSOFT_DISCONNECT,
+    DONE,
+    OK,
+    Constant,
+)
+from qpsdk.reply import Reply
+
+TIME_LIMIT: Final = 30.0
+"""Seconds that one plugin may take for one hook."""
+
+QUEUE_TIME_LIMIT: Final = 540.0
+"""Seconds for `queue`: a client waits 10 minutes for the answer to its final dot
+(RFC 5321, 4.5.3.2.6), and must still be there when it comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What one constant does in one hook.
+
+    Attributes:
+        code: The reply's code; 0 where the host sends nothing and goes on.
+        enhanced: Its status code (RFC 3463); none in a greeting or an answer to HELO and EHLO
+            (RFC 2034, 3).
+        text: Its text unless the plugin gives one; ``{me}`` becomes the host's name.
+        close: The connection ends after the reply.
+        fixed: The plugin's message does not replace the text. A 421's is added below it.
+    """
+
+    code: int = 0
+    enhanced: str = ""
+    text: str = ""
+    close: bool = False
+    fixed: bool = False
+    _ready: Reply | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.code and "{me}" not in self.text:
+            object.__setattr__(self, "_ready", Reply.make(self.code, self.text, self.enhanced))
+
+    def reply(self, me: str, message: str | bytes | None = None) -> Reply:
+        """The reply, with the plugin's message where this effect takes one.
+
+        Args:
+            me: The host's name.
+            message: The text that the plugin gave, of any number of lines.
+        """
+        if not message or (self.fixed and self.code != 421):
+            return self._ready or Reply.make(self.code, self.text.format(me=me), self.enhanced)
+        if isinstance(message, bytes):
+            message = message.decode("ascii", "replace")
+        if self.fixed:
+            message = f"{self.text.format(me=me)}\n{message}"
+        return Reply.make(self.code, message, self.enhanced)
+
+
+GO_ON: Final = Effect()
+"""Nothing is sent, the dialogue goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """One row of the table.
+
+    Attributes:
+        name: As a plugin writes it after ``hook_``.
+        arguments: What a plugin is given, in order.
+        meaning: When it runs, in one sentence.
+        effects: By constant; a constant that is not here is not taken.
+        ignored: Whatever is answered changes nothing.
+        time_limit: Seconds for each plugin.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    meaning: str
+    effects: Mapping[Constant, Effect]
+    ignored: bool = False
+    time_limit: float = TIME_LIMIT
+
+
+def hook_name(name: str) -> str:
+    """A hook's name as in the table: qpsmtpd writes some with a dash.
+
+    >>> hook_name("post-connection")
+    'post_connection'
+    """
+    return name.replace("-", "_")
+
+
+def _refusals(
+    *, deny: int = 0, soft: int = 0, deny_close: int = 0, soft_close: int = 0, enhanced: str
+) -> dict[Constant, Effect]:
+    """The DENY columns of a row; `enhanced` is subject and detail of the status codes."""
+    columns = {
+        DENY: (deny, "Not accepted here", False),
+        DENYSOFT: (soft, "Not accepted now, try again later", False),
+        DENY_DISCONNECT: (deny_close, "Not accepted here, closing the connection", True),
+        DENYSOFT_DISCONNECT: (soft_close, "Try again later, closing the connection", True),
+    }
+    return {
+        constant: _closing_421(enhanced)
+        if code == 421
+        else Effect(code, f"{code // 100}.{enhanced}" if enhanced else "", text, close=close)
+        for constant, (code, text, close) in columns.items()
+        if code
+    }
+
+
+def _closing_421(enhanced: str) -> Effect:
+    # RFC 5321, 4.2.3: a 421 begins with the host's name.
+    return Effect(421, f"4.{enhanced}", "{me} Closing the connection", close=True, fixed=True)
+
+
+def _yes(effect: Effect, declined: Effect | None = None) -> dict[Constant, Effect]:
+    return {OK: effect, DECLINED: declined or effect}
+
+
+_DONE: Final = {DONE: GO_ON}
+
+_GREETING = Effect(220, "", "{me} ESMTP qpsdk ready", fixed=True)
+_HELLO = Effect(250, "", "{me}", fixed=True)
+_GO_AHEAD = Effect(354, "", "Go ahead, end with a dot on a line of its own", fixed=True)
+_BYE = Effect(221, "2.0.0", "{me} Closing the connection", close=True, fixed=True)
+_NOBODY_QUEUED = Effect(451, "4.3.0", "No plugin took the message, try again later")
+_NOBODY_TOOK_IT = Effect(450, "4.7.1", "No plugin took this recipient, try again later")
+_CANNOT_VERIFY = Effect(252, "2.5.0", "Send some mail and see")
+_HELP = Effect(214, "2.0.0", "See RFC 5321")
+_UNKNOWN = Effect(500, "5.5.1", "Unrecognized command")
+
+_TABLE: Final = (
+    Hook(
+        "pre_connection",
+        ("connection",),
+        "A client has connected; nothing has been sent yet.",
+        _yes(GO_ON)
+        | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced=""),
+    ),
+    Hook(
+        "connect",
+        ("connection",),
+        "The client waits for the greeting.",
+        _yes(_GREETING)
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
+        | _DONE,
+    ),
+    Hook(
+        "helo",
+        ("connection", "host"),
+        "The client said HELO.",
+        _yes(_HELLO)
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
+        | _DONE,
+    ),
+    Hook(
+        "ehlo",
+        ("connection", "host"),
+        "The client said EHLO.",
+        _yes(_HELLO)
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
+        | _DONE,
+    ),
+    Hook(
+        "mail_pre",
+        ("transaction", "address", "params"),
+        "Before the sender's address is parsed: with OK, another text to parse.",
+        _yes(GO_ON),
+    ),
+    Hook(
+        "mail",
+        ("transaction", "sender", "params"),
+        "The client named the envelope sender.",
+        _yes(Effect(250, "2.1.0", "Sender OK"))
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
+        | _DONE,
+    ),
+    Hook(
+        "rcpt_pre",
+        ("transaction", "address", "params"),
+        "Before a recipient's address is parsed: with OK, another text to parse.",
+        _yes(GO_ON),
+    ),
+    Hook(
+        "rcpt",
+        ("transaction", "recipient", "params"),
+        "The client named a recipient; a plugin has to take it.",
+        _yes(Effect(250, "2.1.5", "Recipient OK"), _NOBODY_TOOK_IT)
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
+        | _DONE,
+    ),
+    Hook(
+        "data",
+        ("transaction",),
+        "The client would like to send the message.",
+        _yes(_GO_AHEAD)
+        | _refusals(deny=554, soft=451, deny_close=554, soft_close=451, enhanced="7.1")
+        | _DONE,
+    ),
+    Hook(
+        "data_headers_end",
+        ("transaction",),
+        "The header has come; the body is still coming.",
+        _yes(GO_ON) | _refusals(deny_close=554, soft_close=421, enhanced="7.1"),
+    ),
+    Hook(
+        "data_post_headers",
+        ("transaction",),
+        "The message has come, its header is as the client sent it.",
+        _yes(GO_ON) | _refusals(deny=552, soft=452, enhanced="7.1"),
+    ),
+    Hook(
+        "received_line",
+        ("transaction", "smtp", "auth", "tls"),
+        "Our Received field is made: with OK, another text for it.",
+        _yes(GO_ON),
+    ),
+    Hook(
+        "data_post",
+        ("transaction",),
+        "The message is whole, our fields are in its header.",
+        _yes(GO_ON)
+        | _refusals(deny=552, soft=452, deny_close=552, soft_close=452, enhanced="7.1")
+        | _DONE,
+    ),
+    Hook(
+        "queue_pre",
+        ("transaction",),
+        "The message is about to be queued.",
+        _yes(GO_ON) | _DONE,
+    ),
+    Hook(
+        "queue",
+        ("transaction",),
+        "A plugin has to take the message, and with OK the responsibility for it.",
+        _yes(Effect(250, "2.0.0", "Queued"), _NOBODY_QUEUED)
+        | _refusals(deny=552, soft=452, enhanced="3.0")
+        | _DONE,
+        time_limit=QUEUE_TIME_LIMIT,
+    ),
+    Hook(
+        "queue_post",
+        ("connection", "answer"),
+        "The queue hook has been answered.",
+        {},
+        ignored=True,
+    ),
+    Hook(
+        "reset_transaction",
+        ("transaction",),
+        "The transaction ends, however it does.",
+        {},
+        ignored=True,
+    ),
+    Hook(
+        "vrfy",
+        ("connection", "text"),
+        "The client asked to verify an address.",
+        _yes(Effect(250, "2.0.0", "Verified"), _CANNOT_VERIFY)
+        | _refusals(deny=554, enhanced="7.1")
+        | _DONE,
+    ),
+    Hook(
+        "noop",
+        ("connection", "text"),
+        "The client said NOOP.",
+        _yes(Effect(250, "2.0.0", "OK"))
+        | _refusals(deny=500, deny_close=500, enhanced="5.1")
+        | _DONE,
+    ),
+    Hook(
+        "help",
+        ("connection", "text"),
+        "The client asked for help.",
+        _yes(_HELP) | _refusals(deny=500, enhanced="5.1") | _DONE,
+    ),
+    Hook(
+        "unrecognized_command",
+        ("connection", "command", "arguments"),
+        "The client said something that is no command of ours.",
+        _yes(_UNKNOWN)
+        | {DENY: _UNKNOWN}
+        | _refusals(deny_close=521, enhanced="5.1")
+        | _DONE,
+    ),
+    Hook("quit", ("connection",), "The client said QUIT.", _yes(_BYE) | _DONE),
+    Hook("disconnect", ("connection",), "The dialogue is over.", {}, ignored=True),
+    Hook(
+        "post_connection",
+        ("connection",),
+        "The connection is done with, however it ended.",
+        {},
+        ignored=True,
+    ),
+    Hook(
+        "deny",
+        ("connection", "transaction", "hook", "plugin", "constant", "message"),
+        "A plugin has denied something.",
+        {},
+        ignored=True,
+    ),
+    Hook(
+        "ok",
+        ("connection", "transaction", "hook", "plugin", "constant", "message"),
+        "A hook has been answered, and not with a denial.",
+        {},
+        ignored=True,
+    ),
+)
+
+HOOKS: Final[Mapping[str, Hook]] = {hook.name: hook for hook in _TABLE}
+"""The table by name, in the order in which a message meets the hooks."""

@@ -1,0 +1,205 @@
+"""The lab: a real host before a fake QMQP server, with every message shown as it passes."""
+
+import asyncio
+import smtplib
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from email.message import EmailMessage
+from importlib.resources import files
+
+from rich.console import Console
+from rich.text import Text
+
+from qpsdk.config import Config
+from qpsdk.constants import Constant
+from qpsdk.errors import NetstringError, SetupError
+from qpsdk.log import escape
+from qpsdk.message import Answer, Connection
+from qpsdk.netstring import decode_all
+from qpsdk.qmqp import Response
+from qpsdk.server.host import Server, new_host, run_loop, until_stopped
+from qpsdk.stream import Endpoint
+from qpsdk.testing import Captured, FakeQMQPServer
+
+SHOWN_LINES = 12
+"""Lines of a message that are shown; of the rest, only how many there are."""
+
+_WELCOME = """\
+A mail host listens on {smtp}; it forwards each message over QMQP to {qmqp}.
+In another terminal, send one:
+
+  python3 -c 'import smtplib; smtplib.SMTP("{smtp.host}", {smtp.port}).sendmail(
+      "you@example.org", ["friend@example.com"], "Subject: hello\\n\\nIt works.\\n")'
+
+or, if you have it:  swaks --server {smtp} --to friend@example.com
+
+Recipients at example.com are accepted, others refused. Ctrl-C stops.
+"""
+
+
+class Display:
+    """Shows a conversation, as `qpsdk.session.Observer` and for the fake server."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+
+    def client(self, connection: Connection, data: bytes) -> None:
+        self._show_lines(connection, "C:", data, "cyan")
+
+    def server(self, connection: Connection, data: bytes) -> None:
+        self._show_lines(connection, "S:", data, "green")
+
+    def hook(self, connection: Connection, answer: Answer) -> None:
+        message = "" if answer.message is None else f", {answer.message!r}"
+        line = Text(f"{connection.id}        {answer.hook}: ", "dim")
+        line.append(f"{answer.plugin} answered ")
+        line.append(answer.constant.name, _style(answer.constant))
+        line.append(f"{message} ({answer.seconds * 1000:.1f} ms)")
+        self._console.print(line)
+
+    def qmqp(self, captured: Captured, response: Response) -> None:
+        self._console.print(Text(f"QMQP   the package, {len(captured.raw)} bytes:", "bold magenta"))
+        self._show_netstrings(captured.raw)
+        self._console.print(Text("QMQP   the response:", "bold magenta"))
+        self._show_netstrings(response.encode())
+
+    def _show_netstrings(self, data: bytes) -> None:
+        for line in explain(data):
+            self._console.print(Text("         ") + line)
+
+    def _show_lines(self, connection: Connection, who: str, data: bytes, style: str) -> None:
+        lines = data.split(b"\r\n")
+        if lines[-1] == b"":
+            lines.pop()
+        for line in lines[:SHOWN_LINES]:
+            text = escape(line.decode("utf-8", "backslashreplace"))
+            self._console.print(Text(f"{connection.id} {who} {text[:200]}", style))
+        if len(lines) > SHOWN_LINES:
+            rest = f"{connection.id} {who} ... {len(lines) - SHOWN_LINES} more lines"
+            self._console.print(Text(rest, style))
+
+
+def explain(data: bytes) -> Iterator[Text]:
+    """A netstring, a line for each that it is made of, lengths and commas marked."""
+    (content,) = decode_all(data, count=1)
+    try:
+        values = decode_all(content)
+    except NetstringError:  # nothing nested: a response
+        yield _netstring(content)
+        return
+    yield Text(f"{len(content)}:", "yellow")
+    for value in values:
+        yield Text("  ") + _netstring(value)
+    yield Text(",", "yellow")
+
+
+def _netstring(value: bytes) -> Text:
+    lines = [escape(line) for line in value.decode("utf-8", "backslashreplace").split("\n")]
+    if len(lines) > SHOWN_LINES:
+        lines[SHOWN_LINES:] = [f"... {len(lines) - SHOWN_LINES} more lines"]
+    text = Text(f"{len(value)}:", "yellow")
+    for number, line in enumerate(lines):
+        text.append(f"\n             {line[:200]}" if number else line[:200], "default")
+    return text.append(",", "yellow")
+
+
+def run(listen: Endpoint, qmqp: Endpoint, console: Console) -> None:
+    """Run host and fake server until SIGTERM or SIGINT.
+
+    Raises:
+        SetupError: An address cannot be listened on.
+    """
+
+    async def main() -> None:
+        async with _lab(listen, qmqp, console) as (smtp_at, qmqp_at):
+            console.print(_WELCOME.format(smtp=smtp_at, qmqp=qmqp_at))
+            await until_stopped()
+
+    run_loop(main)
+
+
+def demo(console: Console) -> None:
+    """Send one message through a host of its own, and show it.
+
+    Raises:
+        SetupError: It did not arrive.
+    """
+
+    async def main() -> None:
+        anywhere = Endpoint("127.0.0.1", 0)
+        async with _lab(anywhere, anywhere, console) as (smtp_at, _):
+            refused = await asyncio.to_thread(_send_sample, smtp_at)
+        if refused:
+            raise SetupError(f"the message was refused: {refused}")
+        console.print("The QMQP server said K, so the host said 250: the message has arrived.")
+
+    run_loop(main)
+
+
+def fake_qmqp(listen: Endpoint, console: Console) -> None:
+    """Run the fake server alone until SIGTERM or SIGINT.
+
+    Raises:
+        SetupError: The address cannot be listened on.
+    """
+
+    async def main() -> None:
+        fake = FakeQMQPServer(Display(console).qmqp)
+        try:
+            console.print(f"listening on {await _listen(fake, listen)}")
+            await until_stopped()
+        finally:
+            await fake.close()
+
+    run_loop(main)
+
+
+@asynccontextmanager
+async def _lab(
+    listen: Endpoint, qmqp: Endpoint, console: Console
+) -> AsyncIterator[tuple[Endpoint, Endpoint]]:
+    """Fake server and host at work; their addresses."""
+    display = Display(console)
+    fake = FakeQMQPServer(display.qmqp)
+    try:
+        qmqp_at = await _listen(fake, qmqp)
+        config = sample_config()
+        config["plugins"] = config["plugins"].replace(
+            "127.0.0.1 6280", f"{qmqp_at.host} {qmqp_at.port}"
+        )
+        async with Server(new_host(Config(config)), [listen], display) as server:
+            yield server.endpoints[0], qmqp_at
+    finally:
+        await fake.close()
+
+
+async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:
+    try:
+        return await fake.listen(endpoint)
+    except OSError as error:
+        raise SetupError(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+
+
+def sample_config() -> dict[str, str]:
+    """The sample config directory: the text of each file by its name."""
+    folder = files("qpsdk.scaffold") / "config"
+    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
+
+
+def _send_sample(smtp_at: Endpoint) -> str:
+    """Send the demo's message with the standard library's client; what it was told, if refused."""
+    message = EmailMessage()
+    message["From"] = "You <you@example.org>"
+    message["To"] = "Friend <friend@example.com>"
+    message["Subject"] = "Hello over QMQP"
+    message.set_content("A line of text,\n.and one that begins with a dot.\n")
+    try:
+        with smtplib.SMTP(smtp_at.host, smtp_at.port, local_hostname="client.example.org") as client:
+            client.send_message(message)
+    except smtplib.SMTPException as error:
+        return str(error)
+    return ""
+
+
+def _style(constant: Constant) -> str:
+    return "bold red" if constant.is_denial else "bold green"

@@ -1,0 +1,96 @@
+"""Logging: qpsmtpd's eight levels on the standard library's `logging`.
+
+All goes to the logger ``qpsdk``. A context variable knows which connection, hook and plugin
+is at work, so that a line says so without being told.
+"""
+
+import logging
+import re
+from contextvars import ContextVar
+from typing import Final, NamedTuple
+
+from qpsdk.constants import LOGWARN, LogLevel
+
+_NUMBERS: Final = {
+    LogLevel.LOGEMERG: 70,
+    LogLevel.LOGALERT: 60,
+    LogLevel.LOGCRIT: logging.CRITICAL,
+    LogLevel.LOGERROR: logging.ERROR,
+    LogLevel.LOGWARN: logging.WARNING,
+    LogLevel.LOGNOTICE: 25,
+    LogLevel.LOGINFO: logging.INFO,
+    LogLevel.LOGDEBUG: logging.DEBUG,
+}
+
+for _level, _number in _NUMBERS.items():
+    logging.addLevelName(_number, _level.name)
+
+logger: Final = logging.getLogger("qpsdk")
+
+
+class Scene(NamedTuple):
+    """Who is at work: what a log line is about."""
+
+    connection: str = ""
+    hook: str = ""
+    plugin: str = ""
+
+
+scene: Final[ContextVar[Scene]] = ContextVar("qpsdk_scene", default=Scene())  # noqa: B039
+
+
+def log(level: LogLevel, *words: object, error: BaseException | None = None) -> None:
+    """Write one line.
+
+    Args:
+        level: How grave it is; written if this is at most `config/loglevel`.
+        words: Joined by spaces. What a client sent cannot forge a line: control and
+            non-ASCII characters are escaped.
+        error: An exception whose traceback goes with the line.
+    """
+    number = _NUMBERS[level]
+    if logger.isEnabledFor(number):
+        text = " ".join([w if isinstance(w, str) else str(w) for w in words])
+        logger.log(number, "%s", text, extra={"scene": scene.get()}, exc_info=error)
+
+
+_UNSAFE: Final = re.compile(r"[^ -~]")
+
+
+def escape(text: str) -> str:
+    r"""The text on one line of printable ASCII.
+
+    >>> escape("bad\r\nguy")
+    'bad\\r\\nguy'
+    """
+    return _UNSAFE.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
+
+
+class Formatter(logging.Formatter):
+    """``LEVEL [connection] (hook) plugin: text``, on one line, the time in front."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """One line; a traceback follows it, each of its lines indented."""
+        at: Scene = getattr(record, "scene", Scene())
+        parts = [self.formatTime(record), record.levelname]
+        if at.connection:
+            parts.append(f"[{at.connection}]")
+        if at.hook:
+            parts.append(f"({at.hook})")
+        if at.plugin:
+            parts.append(f"{at.plugin}:")
+        parts.append(escape(record.getMessage()))
+        line = " ".join(parts)
+        if record.exc_info:
+            trace = self.formatException(record.exc_info)
+            line += "".join(f"\n    {escape(part)}" for part in trace.splitlines())
+        return line
+
+
+def configure(level: LogLevel = LOGWARN) -> None:
+    """Write the host's log to standard error, up to `level`."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(Formatter())
+    logger.handlers[:] = [handler]
+    logger.propagate = False
+    logger.setLevel(_NUMBERS[level])

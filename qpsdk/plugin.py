@@ -1,0 +1,182 @@
+"""The base class of plugins, and the host as they see it."""
+
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+from qpsdk.config import Config, Settings
+from qpsdk.constants import Constant, LogLevel
+from qpsdk.errors import PluginError
+from qpsdk.hooks import HOOKS, hook_name
+from qpsdk.log import log
+from qpsdk.spool import SpoolDirectory
+from qpsdk.stream import Endpoint, Stream
+
+Result = Constant | tuple[Constant, Any]
+"""What a hook returns: a constant, alone or with a message."""
+
+Method = Callable[..., Any]
+_M = TypeVar("_M", bound=Method)
+
+
+class Connect(Protocol):
+    """How to reach another server: sockets, or memory in a test."""
+
+    async def __call__(
+        self,
+        endpoint: Endpoint,
+        *,
+        connect_timeout: float,
+        io_timeout: float,
+        session_timeout: float | None = None,
+    ) -> Stream:
+        """A stream to `endpoint`.
+
+        Args:
+            connect_timeout: Seconds until the connection must stand.
+            io_timeout: Seconds that the peer may neither take nor give a byte.
+            session_timeout: Seconds for the whole of it.
+
+        Raises:
+            StreamConnectError: It could not be made.
+        """
+        ...
+
+
+class RunBlocking(Protocol):
+    """How to run a function that blocks without holding up the others: in a thread."""
+
+    def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
+        """What `function` returns."""
+        ...
+
+
+@dataclass(slots=True)
+class Host:
+    """What a plugin may use of the host: `qp`, which `Plugin.register` is given.
+
+    Attributes:
+        settings: The host's own settings.
+        connect: Reaches other servers.
+        run_blocking: Runs what blocks.
+        clock: Seconds since the epoch.
+        new_id: A short name that no other connection has.
+        spool: Where large messages have their files.
+    """
+
+    configuration: Config
+    settings: Settings
+    connect: Connect
+    run_blocking: RunBlocking
+    new_id: Callable[[], str]
+    spool: SpoolDirectory
+    clock: Callable[[], float] = time.time
+
+    def config(self, name: str) -> list[str]:
+        """The values of `config/NAME`; none if there is no such file.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
+        return self.configuration.get(name)
+
+
+class Registration(NamedTuple):
+    """A method that a plugin has registered for a hook."""
+
+    hook: str
+    method: Method
+    first: bool
+
+
+@dataclass(slots=True)
+class PluginOptions:
+    """What the host keeps for itself of a plugin's line.
+
+    Attributes:
+        timeout: Seconds for each hook; None for the hook's own limit.
+        on_error: What an exception counts as: ``declined`` or ``denysoft``.
+    """
+
+    timeout: float | None = None
+    on_error: str = "declined"
+
+
+class Plugin:
+    """A plugin: a class with methods named ``hook_NAME``.
+
+    There is one instance for each line in `config/plugins`, shared by all connections: what
+    belongs to a connection or a message is kept in its ``notes``.
+    """
+
+    def __init__(self) -> None:
+        self.name = type(self).__name__
+        self.options = PluginOptions()
+        self.registrations: list[Registration] = []
+        self._host: Host | None = None
+
+    @property
+    def qp(self) -> Host:
+        """The host.
+
+        Raises:
+            PluginError: The plugin is not loaded into one yet.
+        """
+        if self._host is None:
+            raise PluginError(f"{self.name} has no host yet: it gets one just before register()")
+        return self._host
+
+    def attach(self, host: Host) -> None:
+        """Give the plugin its host; the loader does this."""
+        self._host = host
+
+    # Any parameters: a plugin names the ones that its line in config/plugins has.
+    register: Callable[..., None]
+
+    def register(self, qp: Host) -> None:  # type: ignore[no-redef]
+        """Called once, with the host and the words of the line in `config/plugins`.
+
+        ``word`` comes as a positional argument, ``key=value`` as a keyword argument. A word
+        that this method does not take refuses to start, so say in the signature what you take.
+        """
+
+    def register_hook(self, hook: str, method: Method, *, first: bool = False) -> None:
+        """Have `method` run in a hook, after those registered before, or `first` of all.
+
+        Methods that are named after their hook need no registration.
+
+        Raises:
+            PluginError: There is no such hook.
+        """
+        name = hook_name(hook)
+        if name not in HOOKS:
+            near = get_close_matches(name, HOOKS, 1, 0.0)
+            raise PluginError(f"{self.name}: there is no hook {hook!r}; did you mean {near[0]!r}?")
+        if not any(name == r.hook and method == r.method for r in self.registrations):
+            self.registrations.append(Registration(name, method, first))
+
+    def log(self, level: LogLevel, *words: object) -> None:
+        """Write a log line; connection, hook and plugin are added to it."""
+        log(level, *words)
+
+    def config(self, name: str) -> list[str]:
+        """The values of `config/NAME`, as `Host.config`."""
+        return self.qp.config(name)
+
+
+def blocking(method: _M) -> _M:
+    """Mark a hook method that blocks: it is run in a thread.
+
+    >>> class Slow(Plugin):
+    ...     @blocking
+    ...     def hook_rcpt(self, transaction, recipient, params): ...
+    """
+    method.__dict__["qpsdk_blocking"] = True
+    return method
+
+
+def is_blocking(method: Method) -> bool:
+    """Whether `blocking` marked it."""
+    return bool(getattr(method, "qpsdk_blocking", False))

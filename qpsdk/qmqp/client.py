@@ -1,0 +1,108 @@
+"""Sends one package over a stream and reads the response."""
+
+from collections.abc import Callable, Iterable
+
+from qpsdk.errors import QMQPBodyError, QMQPResponseError, StreamError, StreamTimeoutError
+from qpsdk.qmqp.protocol import Package, Response, ResponseDecoder, Verdict
+from qpsdk.stream import Stream
+
+ONE_PIECE = 64 * 1024
+"""Bytes: a message up to this size is written with its envelope at once."""
+
+
+async def deliver(
+    stream: Stream,
+    package: Package,
+    message: Iterable[bytes],
+    hand_over: Callable[[], None] = lambda: None,
+) -> Response:
+    """Send a package, and give the server's response.
+
+    The message leaves in blocks, as fast as the server takes them. Meanwhile the server may
+    answer early: then the rest is not sent, and what it said counts.
+
+    The package is whole only with its last byte, so until then the server must discard it
+    (the specification's words), and another may be tried. The tail is therefore written only
+    when all before it has left our buffer, so that no error can arrive late and leave us in
+    doubt for longer than the tail takes.
+
+    Args:
+        stream: A fresh connection to the server. The caller closes it.
+        package: The envelope, and the message's size.
+        message: The message in blocks, `package.message_size` bytes in all.
+        hand_over: Called just before the bytes are written that make the package whole. If
+            an exception comes after that, the server may have the message all the same.
+
+    Raises:
+        QMQPBodyError: The message is not as long as the package says; it is not whole, so the
+            server discards it.
+        QMQPResponseError: The server gave no usable response.
+        StreamError: The connection failed.
+    """
+    if package.message_size <= ONE_PIECE:
+        blocks = list(message)
+        _check_size(package, sum(map(len, blocks)))
+        hand_over()
+        stream.writelines([package.head, *blocks, package.tail])
+        return await _response(stream)
+    try:
+        whole = await _send_message(stream, package, message)
+    except StreamTimeoutError:
+        raise
+    except StreamError as error:
+        # The write failed because the server has closed: it may have said why.
+        return _early(await _response_or(stream, error))
+    if not whole:
+        return _early(await _response(stream))
+    hand_over()
+    stream.write(package.tail)
+    return await _response(stream)
+
+
+async def _send_message(stream: Stream, package: Package, message: Iterable[bytes]) -> bool:
+    """Send all but the tail; False if the server had something to say before."""
+    stream.write(package.head)
+    sent = 0
+    for block in message:
+        sent += len(block)
+        if sent > package.message_size:
+            break
+        stream.write(block)
+        await stream.drain(until_input=True)
+        if stream.input_waiting:
+            return False
+    _check_size(package, sent)
+    await stream.flush(until_input=True)
+    return not stream.input_waiting
+
+
+def _check_size(package: Package, size: int) -> None:
+    if size != package.message_size:
+        raise QMQPBodyError(
+            f"the message has {size} bytes or more, but {package.message_size} were announced"
+            if size > package.message_size
+            else f"the message has {size} bytes, but {package.message_size} were announced"
+        )
+
+
+async def _response(stream: Stream) -> Response:
+    decoder = ResponseDecoder()
+    while data := await stream.read():
+        if (response := decoder.feed(data)) is not None:
+            return response
+    raise decoder.finish()
+
+
+async def _response_or(stream: Stream, error: StreamError) -> Response:
+    """The response that came before the connection failed, else that failure."""
+    try:
+        return await _response(stream)
+    except (StreamError, QMQPResponseError):
+        raise error from None
+
+
+def _early(response: Response) -> Response:
+    """A response before the end of the package: a K then promises nothing."""
+    if response.verdict is Verdict.ACCEPTED:
+        raise QMQPResponseError("the server accepted a package that was not whole")
+    return response

@@ -1,0 +1,211 @@
+"""The host: listens, and holds a session with each client."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+from qpsdk.config import Config, Settings
+from qpsdk.constants import LOGERROR, LOGNOTICE
+from qpsdk.dispatcher import Dispatcher
+from qpsdk.errors import ConfigError, SetupError
+from qpsdk.loader import load
+from qpsdk.log import log
+from qpsdk.message import Connection
+from qpsdk.plugin import Host
+from qpsdk.server.stream import SocketStream, connect
+from qpsdk.session import Observer, Session
+from qpsdk.spool import SpoolDirectory
+from qpsdk.stream import Endpoint
+
+BACKLOG = 1024
+"""Connections that the kernel holds until we accept them."""
+
+GRACE = 30.0
+"""Seconds that running transactions have to end when the host is told to stop."""
+
+
+def new_host(config: Config) -> Host:
+    """A host on real sockets and threads.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    settings = Settings.read(config)
+    return Host(
+        configuration=config,
+        settings=settings,
+        connect=connect,
+        run_blocking=asyncio.to_thread,
+        new_id=lambda: os.urandom(5).hex(),
+        spool=SpoolDirectory(settings.spool_dir),
+    )
+
+
+class Server:
+    """A host that listens; an async context manager.
+
+    Attributes:
+        endpoints: Where it listens, with the ports that port 0 became.
+    """
+
+    def __init__(
+        self, host: Host, listen: Sequence[Endpoint], observer: Observer | None = None
+    ) -> None:
+        """Load the plugins.
+
+        Raises:
+            SetupError: One cannot be loaded, or the spool cannot be used.
+        """
+        self.endpoints: list[Endpoint] = []
+        self._host = host
+        self._listen = listen
+        self._observer = observer
+        self._dispatcher: Dispatcher = load(host)
+        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._listeners: list[asyncio.Server] = []
+
+    async def __aenter__(self) -> "Server":
+        """Begin to accept.
+
+        Raises:
+            SetupError: An address cannot be listened on.
+        """
+        _ = self._host.spool.path  # made now, so that a wrong one is told at the start
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self._close_listeners)
+            for endpoint in self._listen:
+                await self._open(endpoint)
+            undo.pop_all()
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
+        await self.stop(grace=0)
+
+    async def stop(self, grace: float = GRACE) -> None:
+        """Accept no more, let the open transactions end, and close.
+
+        Args:
+            grace: Seconds they have for it.
+        """
+        await self._close_listeners()
+        for session in self._sessions.values():
+            session.stop()
+        if self._sessions:
+            await asyncio.wait(self._sessions, timeout=grace)
+        for task in self._sessions:
+            task.cancel()
+        if self._sessions:
+            await asyncio.wait(self._sessions)
+        self._host.spool.close()
+
+    async def _open(self, endpoint: Endpoint) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            if endpoint.path:
+                listener = await loop.create_unix_server(
+                    self._new_stream, endpoint.path, backlog=BACKLOG
+                )
+            else:
+                listener = await loop.create_server(
+                    self._new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
+                )
+        except OSError as error:
+            raise SetupError(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+        self._listeners.append(listener)
+        for listening in listener.sockets:
+            name = listening.getsockname()
+            is_unix = listening.family == socket.AF_UNIX
+            self.endpoints.append(Endpoint(path=name) if is_unix else Endpoint(name[0], name[1]))
+
+    async def _close_listeners(self) -> None:
+        for listener in self._listeners:
+            listener.close()
+        for endpoint in self.endpoints:
+            if endpoint.path:
+                with contextlib.suppress(FileNotFoundError):
+                    Path(endpoint.path).unlink()
+        self._listeners.clear()
+
+    def _new_stream(self) -> SocketStream:
+        return SocketStream(self._host.settings.timeout, on_made=self._begin)
+
+    def _begin(self, stream: SocketStream) -> None:
+        connection = Connection(self._host.new_id())
+        remote = stream.transport.get_extra_info("peername")
+        local = stream.transport.get_extra_info("sockname")
+        if isinstance(remote, tuple):  # a unix socket has no addresses
+            connection.remote_ip, connection.remote_port = remote[:2]
+            connection.local_ip, connection.local_port = local[:2]
+        session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        task = asyncio.get_running_loop().create_task(session.run())
+        self._sessions[task] = session
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._sessions[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
+
+
+def serve(
+    config: Config, listen: Sequence[str] = (), on_ready: Callable[[Endpoint], None] = print
+) -> None:
+    """Run a host until SIGTERM or SIGINT.
+
+    Args:
+        listen: Addresses, in place of those in `config/listen`.
+        on_ready: Called with each address once it is listened on.
+
+    Raises:
+        SetupError: The host cannot start; the text says what to change.
+    """
+    host = new_host(config)
+    endpoints = _endpoints(config, listen or host.settings.listen)
+
+    async def main() -> None:
+        async with Server(host, endpoints) as server:
+            for endpoint in server.endpoints:
+                on_ready(endpoint)
+            await until_stopped()
+            log(LOGNOTICE, "stopping")
+            await server.stop()
+
+    run_loop(main)
+
+
+async def until_stopped() -> None:
+    """Wait for SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+
+
+def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(main())
+    else:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main())
+
+
+def _endpoints(config: Config, listen: Sequence[str]) -> list[Endpoint]:
+    if not listen:
+        raise ConfigError(
+            "no address to listen on; write one such as 127.0.0.1:2525, or use --listen",
+            config.path("listen"),
+        )
+    try:
+        return [Endpoint.parse(text) for text in listen]
+    except ValueError as error:
+        raise SetupError(f"listen: {error}") from None

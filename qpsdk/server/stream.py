@@ -1,0 +1,240 @@
+"""Streams on sockets."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from typing import Final, cast
+
+from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
+from qpsdk.stream import Endpoint
+
+READ_AHEAD: Final = 64 * 1024
+"""Bytes that may wait to be read before we stop reading from the socket."""
+
+LINGER_SECONDS: Final = 10.0
+LINGER_BYTES: Final = 16 * 1024 * 1024
+"""How long, and for how much, a closing connection waits for the client to end its side."""
+
+
+class SocketStream(asyncio.Protocol):
+    """A `qpsdk.stream.Stream` over an asyncio transport. One coroutine at a time uses it."""
+
+    __slots__ = (
+        "_chunks",
+        "_deadline",
+        "_ended",
+        "_error",
+        "_io_timeout",
+        "_loop",
+        "_lost_callback",
+        "_made_callback",
+        "_paused_reading",
+        "_paused_writing",
+        "_timer",
+        "_unread",
+        "_unsent",
+        "_waiter",
+        "_waiting_since",
+        "transport",
+    )
+
+    transport: asyncio.Transport
+
+    def __init__(
+        self,
+        io_timeout: float,
+        session_timeout: float | None = None,
+        on_made: Callable[["SocketStream"], None] | None = None,
+    ) -> None:
+        """The limits are in seconds; `on_made` is called once the connection stands."""
+        self._loop = asyncio.get_running_loop()
+        self._io_timeout = io_timeout
+        self._deadline = None if session_timeout is None else self._loop.time() + session_timeout
+        self._made_callback = on_made
+        self._lost_callback: Callable[[], None] | None = None
+        self._chunks: list[bytes] = []
+        self._unread = 0  # bytes in them
+        self._unsent = 0  # bytes in the transport's buffer when we last looked
+        self._ended = False
+        self._error: StreamError | None = None
+        self._paused_reading = False
+        self._paused_writing = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._waiting_since = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    # What the transport tells us
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        self._set_timer(self._loop.time() + self._io_timeout)
+        if self._made_callback is not None:
+            self._made_callback(self)
+
+    def data_received(self, data: bytes) -> None:
+        self._chunks.append(data)
+        self._unread += len(data)
+        if self._unread >= READ_AHEAD and not self._paused_reading:
+            self._paused_reading = True
+            self.transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> bool:
+        self._ended = True
+        self._wake()
+        return True  # the peer has ended its side, and may still read ours
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._error is None:
+            self._error = StreamError(str(exc) if exc else "the connection was closed")
+        self._wake()
+        if exc is not None and self._lost_callback is not None:
+            self._lost_callback()
+
+    def pause_writing(self) -> None:
+        self._paused_writing = True
+
+    def resume_writing(self) -> None:
+        self._paused_writing = False
+        self._wake()
+
+    # Stream
+
+    @property
+    def input_waiting(self) -> bool:
+        return bool(self._chunks) or self._ended or self._error is not None
+
+    async def read(self) -> bytes:
+        while not self._chunks:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return b""
+            await self._wait()
+        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+        self._chunks.clear()
+        self._unread = 0
+        if self._paused_reading:
+            self._paused_reading = False
+            self.transport.resume_reading()
+        return data
+
+    def write(self, data: bytes) -> None:
+        if self._error is None:
+            self.transport.write(data)
+
+    def writelines(self, blocks: Iterable[bytes]) -> None:
+        if self._error is None:
+            self.transport.writelines(blocks)
+
+    async def drain(self, *, until_input: bool = False) -> None:
+        while self._paused_writing and self._error is None:
+            if until_input and self.input_waiting:
+                return
+            await self._wait()
+        if self._error is not None and not (until_input and self._chunks):
+            raise self._error
+
+    async def flush(self, *, until_input: bool = False) -> None:
+        # With a limit of 0 the transport counts as full until its buffer is empty.
+        self.transport.set_write_buffer_limits(0)
+        await self.drain(until_input=until_input)
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        self._lost_callback = callback
+
+    async def finish(self) -> None:
+        self._lost_callback = None
+        with contextlib.suppress(StreamError, TimeoutError, OSError):
+            dropped = 0
+            if self._error is None:
+                self.transport.write_eof()
+            async with asyncio.timeout(LINGER_SECONDS):
+                while dropped < LINGER_BYTES and (data := await self.read()):
+                    dropped += len(data)
+                # All that we sent leaves before the close, if the peer takes it.
+                await self.flush()
+        self.transport.abort()
+
+    def abort(self) -> None:
+        self._lost_callback = None
+        self.transport.abort()
+
+    # Waiting
+
+    async def _wait(self) -> None:
+        """Sleep until anything happens.
+
+        Raises:
+            StreamTimeoutError: Nothing did for too long.
+        """
+        assert self._waiter is None, "one coroutine at a time uses a stream"
+        self._waiter = self._loop.create_future()
+        self._waiting_since = self._loop.time()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    # One timer for each connection looks now and then whether something has stalled: setting
+    # one for each read would cost more than the read.
+
+    def _set_timer(self, at: float) -> None:
+        if self._deadline is not None:
+            at = min(at, self._deadline)
+        self._timer = self._loop.call_at(at, self._look)
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._waiting_since = unsent, now
+        waiting = self._waiter is not None
+        if self._deadline is not None and now >= self._deadline:
+            self._stall("the time for the whole session is over")
+        elif waiting and now >= self._waiting_since + self._io_timeout:
+            self._stall(f"no progress for {self._io_timeout:g} s")
+        else:
+            since = self._waiting_since if waiting else now
+            self._set_timer(max(since + self._io_timeout, now + 0.01))
+
+    def _stall(self, text: str) -> None:
+        error = StreamTimeoutError(text)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_exception(error)
+        if self._deadline is not None:  # over for good
+            self._error = self._error or error
+        else:
+            self._set_timer(self._loop.time() + self._io_timeout)
+
+
+async def connect(
+    endpoint: Endpoint,
+    *,
+    connect_timeout: float,
+    io_timeout: float,
+    session_timeout: float | None = None,
+) -> SocketStream:
+    """A stream to a server: see `qpsdk.plugin.Connect`."""
+    loop = asyncio.get_running_loop()
+
+    def stream() -> SocketStream:
+        return SocketStream(io_timeout, session_timeout)
+
+    try:
+        async with asyncio.timeout(connect_timeout):
+            if endpoint.path:
+                _, made = await loop.create_unix_connection(stream, endpoint.path)
+            else:
+                _, made = await loop.create_connection(stream, endpoint.host, endpoint.port)
+    except TimeoutError:
+        raise StreamConnectError(f"no connection within {connect_timeout:g} s") from None
+    except OSError as error:
+        raise StreamConnectError(f"cannot connect: {error.strerror or error}") from error
+    return made

@@ -1,0 +1,464 @@
+"""One conversation: event, hook, reply, from top to bottom in one coroutine."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Final, Protocol
+
+from qpsdk.address import Address
+from qpsdk.constants import (
+    DONE,
+    LOGDEBUG,
+    LOGERROR,
+    LOGINFO,
+    LOGNOTICE,
+    LOGWARN,
+    OK,
+    LogLevel,
+)
+from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome
+from qpsdk.errors import (
+    AddressError,
+    HeaderError,
+    MessageTooLargeError,
+    NonASCIIAddressError,
+    StreamError,
+)
+from qpsdk.hooks import HOOKS
+from qpsdk.log import Scene, log, scene
+from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.plugin import Host
+from qpsdk.received import protocol, received
+from qpsdk.reply import Reply
+from qpsdk.smtp import (
+    Block,
+    Data,
+    Engine,
+    Hangup,
+    Hello,
+    Help,
+    Mail,
+    MessageEnd,
+    Noop,
+    Quit,
+    Recipient,
+    Reset,
+    Unknown,
+    Verify,
+)
+from qpsdk.spool import Spool
+from qpsdk.stream import Stream
+
+_RESET: Final = Reply.make(250, "Flushed", "2.0.0")
+_HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
+_SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
+_MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
+
+
+class Observer(Protocol):
+    """Watches a conversation, to show it."""
+
+    def client(self, connection: Connection, data: bytes) -> None:
+        """Bytes from the client, just read."""
+
+    def server(self, connection: Connection, data: bytes) -> None:
+        """Bytes to the client, just written."""
+
+    def hook(self, connection: Connection, answer: Answer) -> None:
+        """A plugin has answered."""
+
+
+class Session:
+    """A client's connection, from greeting to close.
+
+    Attributes:
+        connection: What plugins see of it.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        connection: Connection,
+        dispatcher: Dispatcher,
+        host: Host,
+        observer: Observer | None = None,
+    ) -> None:
+        settings = host.settings
+        self.connection = connection
+        self._stream = stream
+        self._dispatcher = dispatcher
+        self._host = host
+        self._settings = settings
+        self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        self._observer = observer
+        self._task: asyncio.Task[Any] | None = None
+        self._closing = False  # the last reply has been given
+        self._stopping = False  # the host would like to stop
+        self._reading = False  # waiting for the client
+        self._in_hook = False  # waiting for a plugin, which may be cancelled
+        self._lost = False  # the client is gone
+        self._messages = 0
+
+    async def run(self) -> None:
+        """Hold the conversation; the connection is closed when this returns."""
+        self._task = asyncio.current_task()
+        self._stream.on_lost(self._client_lost)
+        try:
+            await self._converse()
+        except StreamError as error:
+            self._log(LOGINFO, f"connection lost: {error}")
+        except asyncio.CancelledError:
+            if not self._lost or self._task is None:
+                raise
+            self._task.uncancel()
+            self._log(LOGINFO, "connection lost while a plugin was at work")
+        finally:
+            await self._end()
+
+    def stop(self) -> None:
+        """Let the client go at the next moment that loses nothing: no transaction is open."""
+        self._stopping = True
+        if self._reading and self.connection.transaction is None and self._task is not None:
+            self._task.cancel()
+
+    async def _converse(self) -> None:
+        engine = self._engine
+        await self._greet()
+        while not self._closing:
+            event = engine.next_event()
+            if event is None:
+                await self._send()
+                if self._stopping and self.connection.transaction is None:
+                    break
+                data = await self._receive()
+                if data is None:
+                    break
+                engine.receive(data)
+            elif isinstance(event, Hangup):
+                self._log(LOGDEBUG, event.reason)
+                break
+            else:
+                await _HANDLERS[type(event)](self, event)
+        else:
+            return await self._send()
+        if self._stopping:
+            text = f"{self._settings.me} Stopping, try again later"
+            engine.close(Reply.make(421, text, "4.3.2"))
+        await self._send()
+
+    async def _receive(self) -> bytes | None:
+        """The client's next bytes; None if the host is to stop instead."""
+        self._reading = True
+        try:
+            data = await self._stream.read()
+        except asyncio.CancelledError:
+            if not self._stopping or self._task is None:
+                raise
+            self._task.uncancel()
+            return None
+        finally:
+            self._reading = False
+        if self._observer is not None and data:
+            self._observer.client(self.connection, data)
+        return data
+
+    async def _send(self) -> None:
+        if replies := self._engine.data_to_send():
+            if self._observer is not None:
+                self._observer.server(self.connection, b"".join(replies))
+            self._stream.writelines(replies)
+            await self._stream.drain()
+
+    async def _end(self) -> None:
+        self._closing = True
+        await self._reset_transaction()
+        await self._run("disconnect", self.connection, self.connection)
+        if self._lost:
+            self._stream.abort()
+        else:
+            await self._stream.finish()
+        await self._run("post_connection", self.connection, self.connection)
+        self._log(LOGDEBUG, "connection closed")
+
+    def _client_lost(self) -> None:
+        """The connection was reset, or a write failed: nobody waits for the hook in flight.
+
+        A queue plugin that has handed the message over is not cancelled: what became of the
+        message has to be known, and goes to the log.
+        """
+        self._lost = True
+        transaction = self.connection.transaction
+        handed_over = transaction is not None and transaction.handed_over
+        if self._in_hook and not self._closing and not handed_over and self._task is not None:
+            self._task.cancel()
+
+    # Hooks and replies
+
+    async def _run(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
+        if hook not in self._dispatcher:
+            return NO_OPINION
+        known = len(about.answers)
+        self._in_hook = True
+        try:
+            return await self._dispatcher.run(hook, about, arguments)
+        finally:
+            self._in_hook = False
+            if self._observer is not None:
+                for answer in about.answers[known:]:
+                    self._observer.hook(self.connection, answer)
+
+    def _reply(self, hook: str, outcome: Outcome) -> Reply | None:
+        """What the client is told, None for nothing; the table says whether we close then."""
+        responses, self.connection.responses = self.connection.responses, []
+        done = outcome.constant is DONE
+        for surplus in responses[done:]:
+            self._log(LOGERROR, f"not sent, one command has one reply: {surplus}", outcome.plugin)
+        if done:
+            if not responses:
+                self._log(LOGERROR, f"{hook}: DONE, but the client was not answered", outcome.plugin)
+            return responses[0] if responses else _PLUGIN_SAID_NOTHING
+        effect = HOOKS[hook].effects[outcome.constant]
+        if not effect.code:
+            return None
+        self._closing = self._closing or effect.close
+        if outcome.constant.is_denial:
+            self._log(LOGNOTICE, f"{hook}: {outcome.constant.name} {outcome.message}", outcome.plugin)
+        return effect.reply(self._settings.me, outcome.message)
+
+    def _answer(self, hook: str, outcome: Outcome) -> bool:
+        """Answer a command as the table says; True if that accepts it."""
+        reply = self._reply(hook, outcome)
+        assert reply is not None  # each hook of a command has a reply for each constant
+        self._engine.reply(reply)
+        return reply.accepted
+
+    def _log(self, level: LogLevel, text: str, plugin: str = "") -> None:
+        scene.set(Scene(self.connection.id, "", plugin))
+        log(level, text)
+
+    # Commands
+
+    async def _greet(self) -> None:
+        connection = self.connection
+        self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
+        outcome = await self._run("pre_connection", connection, connection)
+        reply = self._reply("pre_connection", outcome)
+        if reply is None:
+            reply = self._reply("connect", await self._run("connect", connection, connection))
+        assert reply is not None
+        self._engine.reply(reply)
+
+    async def _hello(self, event: Hello) -> None:
+        connection = self.connection
+        hook = event.verb.lower()
+        connection.capabilities = self._capabilities()
+        outcome = await self._run(hook, connection, connection, event.host)
+        reply = self._reply(hook, outcome)
+        assert reply is not None
+        if reply.accepted:
+            await self._reset_transaction()
+            connection.hello, connection.hello_host = hook, event.host
+            if hook == "ehlo" and outcome.constant is not DONE:
+                reply = Reply(reply.code, (*reply.lines, *_lines(connection.capabilities)))
+        self._engine.reply(reply)
+
+    def _capabilities(self) -> list[str]:
+        limit = self._settings.limits.message
+        size = f"SIZE {limit}" if limit else "SIZE"
+        return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+
+    async def _mail(self, event: Mail) -> None:
+        await self._reset_transaction()
+        self._messages += 1
+        self.connection.transaction = transaction = Transaction(
+            self.connection,
+            f"{self.connection.id}.{self._messages}",
+            Spool(self._settings.size_threshold, self._host.spool),
+            self._settings.limits.header,
+        )
+        transaction.smtputf8 = "smtputf8" in event.params
+        sender = await self._address("mail_pre", transaction, event)
+        if sender is not None:
+            outcome = await self._run("mail", transaction, transaction, sender, event.params)
+            if self._answer("mail", outcome):
+                transaction.sender = sender
+                return
+        await self._reset_transaction()
+
+    async def _recipient(self, event: Recipient) -> None:
+        transaction = self._transaction()
+        recipient = await self._address("rcpt_pre", transaction, event)
+        if recipient is not None:
+            outcome = await self._run("rcpt", transaction, transaction, recipient, event.params)
+            if self._answer("rcpt", outcome):
+                transaction.add_recipient(recipient)
+
+    async def _address(
+        self, hook: str, transaction: Transaction, event: Mail | Recipient
+    ) -> Address | None:
+        """The address of MAIL or RCPT; None if it is none, which was answered then."""
+        outcome = await self._run(hook, transaction, transaction, event.address, event.params)
+        text = event.address
+        if outcome.constant is OK and isinstance(outcome.message, str | bytes):
+            text = outcome.message if isinstance(outcome.message, bytes) else outcome.message.encode()
+        is_sender = isinstance(event, Mail)
+        try:
+            address = Address.parse(text, smtputf8=transaction.smtputf8)
+            if is_sender or not address.is_null:
+                return address
+            problem = Reply.make(501, "A recipient cannot be empty", "5.1.3")
+        except NonASCIIAddressError as error:
+            problem = Reply.make(553, str(error), "5.6.7")
+        except AddressError as error:
+            problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._engine.reply(problem)
+        return None
+
+    async def _data(self, event: Data) -> None:
+        transaction = self._transaction()
+        outcome = await self._run("data", transaction, transaction)
+        reply = self._reply("data", outcome)
+        assert reply is not None
+        # With DONE the plugin has seen to it: no message follows, whatever it said.
+        goes_on = reply.accepted and outcome.constant is not DONE
+        self._engine.reply(reply, accepted=goes_on)
+        if not goes_on:
+            await self._reset_transaction()
+
+    # The message
+
+    async def _block(self, event: Block) -> None:
+        transaction = self._transaction()
+        refusal: Reply | None = None
+        try:
+            if transaction.receive(event.data):
+                refusal = await self._header_end(transaction)
+        except MessageTooLargeError:
+            refusal = _HEADER_TOO_LARGE
+        except OSError as error:
+            self._log(LOGERROR, f"cannot write to the spool: {error}")
+            refusal = _SPOOL_FAILED
+        if refusal is not None:
+            self._engine.refuse_message(refusal)
+            transaction.close()
+
+    async def _header_end(self, transaction: Transaction) -> Reply | None:
+        """The header has come; the reply that refuses the message for it, if any."""
+        assert transaction.header is not None
+        if transaction.header.count("Received") > self._settings.limits.received:
+            return _MAIL_LOOP
+        outcome = await self._run("data_headers_end", transaction, transaction)
+        reply = self._reply("data_headers_end", outcome)
+        if reply is not None:  # both denials of this hook close, and do not wait for the body
+            self._engine.close(reply)
+        return None
+
+    async def _message_end(self, event: MessageEnd) -> None:
+        transaction = self._transaction()
+        reply = event.refusal
+        if reply is None and transaction.receive_end(event.size):
+            reply = await self._header_end(transaction)
+        if self._closing:
+            return
+        if reply is None:
+            reply = await self._take(transaction)
+        else:
+            self._log(LOGNOTICE, f"message refused: {reply}")
+        self._engine.reply(reply)
+        await self._reset_transaction()
+
+    async def _take(self, transaction: Transaction) -> Reply:
+        """Offer the whole message to the plugins; the reply to the final dot."""
+        outcome = await self._run("data_post_headers", transaction, transaction)
+        if (reply := self._reply("data_post_headers", outcome)) is not None:
+            return reply
+        await self._add_received(transaction)
+        for hook in ("data_post", "queue_pre", "queue"):
+            outcome = await self._run(hook, transaction, transaction)
+            reply = self._reply(hook, outcome)
+            if reply is not None:
+                break
+        assert reply is not None  # the table has a reply for each answer of queue
+        if outcome.constant is DONE and reply.accepted:
+            text = f"{hook}: the plugin itself has told the client that it took the message"
+            self._log(LOGWARN, text, outcome.plugin)
+        if hook == "queue":
+            self._log_queue(transaction, outcome, reply)
+            await self._run("queue_post", transaction, self.connection, outcome)
+        return reply
+
+    async def _add_received(self, transaction: Transaction) -> None:
+        assert transaction.header is not None
+        value: str | bytes = received(transaction, self._settings.me, self._host.clock())
+        arguments = (transaction, protocol(transaction), False, False)
+        outcome = await self._run("received_line", transaction, *arguments)
+        if outcome.constant is OK and outcome.message:
+            try:
+                return transaction.header.prepend("Received", outcome.message)
+            except HeaderError as error:
+                self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
+        transaction.header.prepend("Received", value)
+
+    def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
+        gone = "; the client was gone and could not be told" if self._lost else ""
+        self._log(
+            LOGNOTICE if self._lost else LOGINFO,
+            f"{transaction.id} from {transaction.sender}, {len(transaction.recipients)} recipients,"
+            f" {transaction.data_size} bytes: {reply}{gone}",
+            outcome.plugin,
+        )
+
+    # The rest
+
+    async def _reset(self, event: Reset) -> None:
+        await self._reset_transaction()
+        self._engine.reply(_RESET)
+
+    async def _reset_transaction(self) -> None:
+        transaction = self.connection.transaction
+        if transaction is not None:
+            await self._run("reset_transaction", transaction, transaction)
+            transaction.close()
+            self.connection.transaction = None
+
+    async def _verify(self, event: Verify) -> None:
+        self._answer("vrfy", await self._run("vrfy", self.connection, self.connection, event.text))
+
+    async def _noop(self, event: Noop) -> None:
+        self._answer("noop", await self._run("noop", self.connection, self.connection, event.text))
+
+    async def _help(self, event: Help) -> None:
+        self._answer("help", await self._run("help", self.connection, self.connection, event.text))
+
+    async def _unknown(self, event: Unknown) -> None:
+        hook = "unrecognized_command"
+        self._answer(hook, await self._run(hook, self.connection, self.connection, *event))
+
+    async def _quit(self, event: Quit) -> None:
+        self._answer("quit", await self._run("quit", self.connection, self.connection))
+        self._closing = True
+
+    def _transaction(self) -> Transaction:
+        transaction = self.connection.transaction
+        assert transaction is not None  # the engine lets these events come only inside one
+        return transaction
+
+
+def _lines(capabilities: list[str]) -> list[bytes]:
+    return [Reply.make(250, capability).lines[0] for capability in capabilities]
+
+
+_HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
+    Hello: Session._hello,
+    Mail: Session._mail,
+    Recipient: Session._recipient,
+    Data: Session._data,
+    Block: Session._block,
+    MessageEnd: Session._message_end,
+    Reset: Session._reset,
+    Verify: Session._verify,
+    Noop: Session._noop,
+    Help: Session._help,
+    Unknown: Session._unknown,
+    Quit: Session._quit,
+}

@@ -1,0 +1,137 @@
+"""The grammar of a command line (RFC 5321, 4.1), and nothing about when it may come."""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from qpsdk.reply import Reply
+from qpsdk.smtp.events import (
+    Data,
+    Event,
+    Hello,
+    Help,
+    Mail,
+    Noop,
+    Parameters,
+    Quit,
+    Recipient,
+    Reset,
+    Unknown,
+    Verify,
+)
+
+
+class CommandError(Exception):
+    """The command makes no sense; `reply` says why."""
+
+    def __init__(self, reply: Reply) -> None:
+        super().__init__(str(reply))
+        self.reply = reply
+
+
+def _error(code: int, text: str, enhanced: str) -> CommandError:
+    return CommandError(Reply.make(code, text, enhanced))
+
+
+# White space after the colon is no RFC syntax, but what many clients send. A bare address is
+# what people type. A quoted local part may hold ">" and spaces.
+_PATH = rb'[ \t]*(<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>|[^\s<>"]++)(?:[ \t]++(.*?))?[ \t]*+\Z'
+_MAIL: Final = re.compile(rb"FROM:" + _PATH, re.IGNORECASE)
+_RCPT: Final = re.compile(rb"TO:" + _PATH, re.IGNORECASE)
+_PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
+_CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+_NO_PARAMETERS: Final[Parameters] = {}
+_MAIL_PARAMETERS: Final[dict[str, re.Pattern[str]]] = {
+    "size": re.compile(r"[0-9]{1,20}"),  # RFC 1870
+    "body": re.compile(r"7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152
+    "smtputf8": re.compile(r""),  # RFC 6531
+}
+
+
+def parse(line: bytes) -> tuple[str, Event]:
+    """The command that a line is, and its verb in capitals.
+
+    Args:
+        line: Without its line end.
+
+    Raises:
+        CommandError: With the reply that tells the client.
+    """
+    if _CONTROL.search(line):
+        raise _error(500, "Control characters have no place in a command", "5.5.2")
+    word, _, rest = line.strip().partition(b" ")
+    verb = word.upper().decode("ascii", "replace")
+    if reader := _READERS.get(verb):
+        return verb, reader(rest.lstrip())
+    return verb, Unknown(word.lower(), rest.lstrip())
+
+
+def _read_hello(verb: str) -> Callable[[bytes], Event]:
+    def read(rest: bytes) -> Event:
+        host = rest.split(maxsplit=1)
+        if not host:
+            raise _error(501, f"{verb} needs the name of your host", "")
+        return Hello(verb, host[0])
+
+    return read
+
+
+def _read_mail(rest: bytes) -> Event:
+    path = _MAIL.match(rest)
+    if path is None:
+        raise _error(501, "Syntax: MAIL FROM:<address>", "5.5.4")
+    return Mail(path[1], _parameters("MAIL", path[2], _MAIL_PARAMETERS))
+
+
+def _read_recipient(rest: bytes) -> Event:
+    path = _RCPT.match(rest)
+    if path is None:
+        raise _error(501, "Syntax: RCPT TO:<address>", "5.5.4")
+    return Recipient(path[1], _parameters("RCPT", path[2], {}))
+
+
+def _read_verify(rest: bytes) -> Event:
+    if not rest:
+        raise _error(501, "Syntax: VRFY name", "5.5.4")
+    return Verify(rest)
+
+
+def _without_argument(verb: str, event: Event) -> Callable[[bytes], Event]:
+    def read(rest: bytes) -> Event:
+        if rest:
+            raise _error(501, f"{verb} takes no argument", "5.5.4")
+        return event
+
+    return read
+
+
+_READERS: Final[dict[str, Callable[[bytes], Event]]] = {
+    "HELO": _read_hello("HELO"),
+    "EHLO": _read_hello("EHLO"),
+    "MAIL": _read_mail,
+    "RCPT": _read_recipient,
+    "DATA": _without_argument("DATA", Data()),
+    "RSET": _without_argument("RSET", Reset()),
+    "NOOP": Noop,
+    "VRFY": _read_verify,
+    "HELP": Help,
+    "QUIT": _without_argument("QUIT", Quit()),
+}
+
+
+def _parameters(verb: str, text: bytes | None, known: dict[str, re.Pattern[str]]) -> Parameters:
+    if not text:
+        return _NO_PARAMETERS
+    params: dict[str, str] = {}
+    for word in text.decode("ascii", "replace").split():
+        parameter = _PARAMETER.match(word)
+        if parameter is None:
+            raise _error(501, f"Malformed {verb} parameter {word}", "5.5.4")
+        name, value = parameter[1].lower(), parameter[2] or ""
+        if name not in known:
+            raise _error(555, f"Unknown {verb} parameter {name.upper()}", "5.5.4")
+        if name in params or not known[name].fullmatch(value):
+            raise _error(501, f"Bad {verb} parameter {word}", "5.5.4")
+        params[name] = value
+    return params

@@ -1,0 +1,235 @@
+"""The server's side of an SMTP conversation, without I/O.
+
+Feed it what came, pull events until it wants more, answer each event with one reply, and
+send what it collected. It answers by itself where syntax, order or a limit decide.
+"""
+
+from typing import Final, Literal
+
+from qpsdk.reply import Reply
+from qpsdk.smtp.commands import CommandError, parse
+from qpsdk.smtp.data import DataDecoder
+from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown
+from qpsdk.smtp.limits import Limits
+from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
+
+BareNewline = Literal["reject", "normalize"]
+"""What to do with a CR or LF that stands alone in a message: `config/bare_newline`."""
+
+_BARE_NEWLINE: Final = Reply.make(554, "Bare CR or LF in the message, send CRLF", "5.6.0")
+_TOO_LARGE: Final = Reply.make(552, "Message is larger than allowed here", "5.3.4")
+_LINE_TOO_LONG: Final = Reply.make(500, "Line too long", "5.5.2")
+_TOO_MANY_RECIPIENTS: Final = Reply.make(452, "Too many recipients", "4.5.3")
+
+
+class Engine:
+    r"""One conversation.
+
+    >>> engine = Engine("mx.example")
+    >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
+    >>> engine.receive(b"EHLO client.example\r\nMAIL FROM:<a@example.org>\r\n")
+    >>> engine.next_event()
+    Hello(verb='EHLO', host=b'client.example')
+    >>> engine.reply(Reply.make(250, "mx.example"))
+    >>> engine.next_event()
+    Mail(address=b'<a@example.org>', params={})
+    >>> engine.reply(Reply.make(250, "sender OK", "2.1.0"))
+    >>> engine.next_event() is None
+    True
+    >>> engine.data_to_send()
+    [b'220 mx.example ESMTP\r\n', b'250 mx.example\r\n', b'250 2.1.0 sender OK\r\n']
+    """
+
+    __slots__ = (
+        "_bad_commands",
+        "_buffer",
+        "_decoder",
+        "_ended",
+        "_me",
+        "_message_size",
+        "_out",
+        "_pending",
+        "_position",
+        "_recipients",
+        "_refusal",
+        "_searched",
+        "_skipping",
+        "bare_newline",
+        "limits",
+        "state",
+    )
+
+    def __init__(
+        self,
+        me: str,
+        limits: Limits | None = None,
+        bare_newline: BareNewline = "reject",
+    ) -> None:
+        """`me` is this host's name, which a 421 begins with."""
+        self.limits = limits or Limits()
+        self.bare_newline = bare_newline
+        self.state = State.CONNECTED
+        self._me = me
+        self._out: list[bytes] = []
+        self._pending = ""  # the step that waits for its reply
+        self._buffer = b""
+        self._position = 0  # where the unread part of the buffer begins
+        self._searched = 0  # up to here there is no LF: slow drips cost linear time
+        self._skipping = False  # inside a line that is too long
+        self._ended = False
+        self._decoder: DataDecoder | None = None
+        self._message_size: int | None = None  # of a message whose end is to be told
+        self._refusal: Reply | None = None
+        self._recipients = 0
+        self._bad_commands = 0
+
+    def receive(self, data: bytes) -> None:
+        """Take what came from the client; no bytes mean that it ended its side."""
+        if not data:
+            self._ended = True
+        elif self._position == len(self._buffer):
+            self._buffer, self._position, self._searched = data, 0, 0
+        else:
+            self._searched -= self._position
+            self._buffer = self._buffer[self._position :] + data
+            self._position = 0
+
+    def next_event(self) -> Event | None:
+        """What the client did next, or None when more input is needed to tell.
+
+        After an event that waits for a reply, call `reply` before you call this again.
+        """
+        while self.state is not State.CLOSED:
+            if self._decoder is not None:
+                return self._read_message(self._decoder)
+            if self._message_size is not None:
+                end = MessageEnd(self._message_size, self._refusal)
+                self._message_size, self._pending = None, FINAL_DOT
+                return end
+            try:
+                line = self._read_line()
+                if line is None:
+                    return Hangup("client closed the connection") if self._ended else None
+                command = self._read_command(line)
+                if command is not None:
+                    return command
+            except CommandError as error:
+                self._complain(error.reply)
+        return Hangup("client was sent away")
+
+    def reply(self, reply: Reply, *, accepted: bool | None = None) -> None:
+        """Answer the event that waits, or greet.
+
+        The state follows the code, unless `accepted` says otherwise.
+        """
+        self._out.append(bytes(reply))
+        self._step(reply.accepted if accepted is None else accepted)
+
+    def skip_reply(self) -> None:
+        """Answer the event that waits with nothing at all: a plugin wants it so."""
+        self._step(False)
+
+    def _step(self, accepted: bool) -> None:
+        if self.state is State.CONNECTED:
+            self.state = State.GREETED
+            return
+        step, self._pending = self._pending, ""
+        self.state = STEPS[step][self.state][0 if accepted else 1]
+        if step == "RCPT":
+            self._recipients += accepted
+        elif self.state is not State.RCPT:
+            self._recipients = 0
+        if self.state is State.MESSAGE:
+            self._decoder = DataDecoder()
+            self._refusal = None
+
+    def refuse_message(self, reply: Reply) -> None:
+        """Keep nothing more of the message that is coming; `reply` goes out after its end."""
+        self._refusal = self._refusal or reply
+
+    def close(self, reply: Reply | None = None) -> None:
+        """Send the client away: nothing more that it says is read."""
+        if reply is not None:
+            self._out.append(bytes(reply))
+        self.state = State.CLOSED
+        self._decoder = None
+
+    def data_to_send(self) -> list[bytes]:
+        """The replies since the last call. Sent together, they make pipelining quick."""
+        out, self._out = self._out, []
+        return out
+
+    # Commands
+
+    def _read_line(self) -> bytes | None:
+        """The next line without its end, None if there is none yet.
+
+        A bare LF ends a command too: it is what people type, and no message hides in it.
+        """
+        start, limit = self._position, self.limits.command_line
+        end = self._buffer.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._buffer)
+            if self._skipping or self._searched - start > limit:
+                self._skipping = True
+                self._position = self._searched
+            return None
+        self._position = self._searched = end + 1
+        if self._skipping or end + 1 - start > limit:
+            self._skipping = False
+            raise CommandError(_LINE_TOO_LONG)
+        return self._buffer[start:end].removesuffix(b"\r")
+
+    def _read_command(self, line: bytes) -> Event | None:
+        """The event that a line is, or None if it was answered here."""
+        verb, event = parse(line)
+        if isinstance(event, Unknown):
+            self._pending = "NOOP"  # whatever it was, it changes no state
+            return event if self._may_err_again() else None
+        if self.state not in STEPS[verb]:
+            raise CommandError(OUT_OF_ORDER[verb])
+        if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
+            self._out.append(bytes(_TOO_LARGE))
+            return None
+        if verb == "RCPT" and self._recipients >= self.limits.recipients:
+            self._out.append(bytes(_TOO_MANY_RECIPIENTS))
+            return None
+        self._pending = verb
+        return event
+
+    def _complain(self, reply: Reply) -> None:
+        if self._may_err_again():
+            self._out.append(bytes(reply))
+
+    def _may_err_again(self) -> bool:
+        """Count a command that made no sense; at the limit, send the client away."""
+        self._bad_commands += 1
+        if self._bad_commands < self.limits.bad_commands:
+            return True
+        text = f"{self._me} Too many bad commands, closing the connection"
+        self.close(Reply.make(421, text, "4.7.0"))
+        return False
+
+    # Messages
+
+    def _read_message(self, decoder: DataDecoder) -> Event | None:
+        data = self._buffer[self._position :]
+        if not data:
+            return Hangup("client closed the connection in a message") if self._ended else None
+        message, rest = decoder.feed(data)
+        self._buffer, self._position, self._searched = rest or b"", 0, 0
+        if decoder.bare_newline:
+            if self.bare_newline == "reject":
+                self.refuse_message(_BARE_NEWLINE)
+            message = message.replace(b"\r", b"\n")
+        if self._is_over(decoder.size):
+            self.refuse_message(_TOO_LARGE)
+        if rest is not None:
+            self._decoder = None
+            self._message_size = decoder.size
+        if message and self._refusal is None:
+            return Block(message)
+        return self.next_event() if rest is not None else None
+
+    def _is_over(self, size: int) -> bool:
+        return 0 < self.limits.message < size

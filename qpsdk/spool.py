@@ -1,0 +1,197 @@
+"""A message while it is ours: in memory when small, else in a file."""
+
+import contextlib
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from qpsdk.errors import ConfigError
+
+BLOCK_SIZE = 64 * 1024
+"""Bytes that leave a spool at a time."""
+
+
+class Spool:
+    """Bytes that are appended as they arrive and read at any offset.
+
+    At most `threshold` bytes are held in memory; once there are more, all go to a file of
+    mode 0600 in `directory`, and what is read comes from there.
+
+    Attributes:
+        size: How many bytes have been written.
+
+    >>> with Spool(threshold=100, directory=SpoolDirectory()) as spool:
+    ...     spool.write(b"Subject: hello\\n")
+    ...     spool.read(9, 5)
+    b'hello'
+    """
+
+    __slots__ = ("_directory", "_fd", "_memory", "_path", "_threshold", "size")
+
+    def __init__(self, threshold: int, directory: "SpoolDirectory") -> None:
+        """`threshold` is in bytes."""
+        self._memory: bytearray | None = bytearray()
+        self._threshold = threshold
+        self._directory = directory
+        self._fd = -1
+        self._path: Path | None = None
+        self.size = 0
+
+    def write(self, data: bytes) -> None:
+        """Append `data`.
+
+        Raises:
+            OSError: The disk is full, or cannot be written to; what was written before stands.
+        """
+        if self._memory is not None:
+            if self.size + len(data) <= self._threshold:
+                self._memory += data
+                self.size += len(data)
+                return
+            self._move_to_file()
+        self._write_at(self.size, data)
+        self.size += len(data)
+
+    def read(self, offset: int, size: int) -> bytes:
+        """Up to `size` bytes from `offset`; none at the end."""
+        if self._memory is not None:
+            with memoryview(self._memory) as view:
+                return bytes(view[offset : offset + size])
+        return os.pread(self._fd, size, offset)
+
+    def blocks(self, offset: int = 0, size: int = BLOCK_SIZE) -> Iterator[bytes]:
+        """All from `offset` on, `size` bytes at a time."""
+        while block := self.read(offset, size):
+            offset += len(block)
+            yield block
+
+    def open(self, offset: int = 0) -> io.BufferedReader:
+        """A file object that reads all from `offset` on; there, its position 0 is."""
+        return io.BufferedReader(_SpoolReader(self, offset), BLOCK_SIZE)
+
+    def filename(self) -> Path:
+        """The file that holds the message, which is written there if it was in memory.
+
+        Raises:
+            OSError: The disk is full, or cannot be written to.
+        """
+        if self._memory is not None:
+            self._move_to_file()
+        assert self._path is not None
+        return self._path
+
+    def close(self) -> None:
+        """Let go of the message, and delete its file. May be called twice."""
+        self._memory = bytearray()
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+        if self._path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                self._path.unlink()
+            self._path = None
+
+    def __enter__(self) -> "Spool":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def _move_to_file(self) -> None:
+        assert self._memory is not None
+        self._fd, path = tempfile.mkstemp(prefix="message-", dir=self._directory.path)
+        self._path = Path(path)
+        self._write_at(0, self._memory)
+        self._memory = None
+
+    def _write_at(self, offset: int, data: bytes | bytearray) -> None:
+        # At an offset of our own count: after a failed write the next begins where it should.
+        with memoryview(data) as view:
+            while len(view) > 0:
+                written = os.pwrite(self._fd, view, offset)
+                offset += written
+                view = view[written:]
+
+
+class SpoolDirectory:
+    """Where spools have their files: a folder of mode 0700.
+
+    It is made when it is first asked for; one that was not named is a temporary folder, gone
+    with `close`.
+    """
+
+    __slots__ = ("_given", "_made")
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._given = path
+        self._made: Path | None = None
+
+    @property
+    def path(self) -> Path:
+        """The folder.
+
+        Raises:
+            ConfigError: It cannot be made, or others may look into it.
+        """
+        if self._made is None:
+            self._made = (
+                Path(tempfile.mkdtemp(prefix="qpsdk-"))
+                if self._given is None
+                else _private_directory(self._given)
+            )
+        return self._made
+
+    def close(self) -> None:
+        """Delete the folder if it is a temporary one."""
+        if self._given is None and self._made is not None:
+            shutil.rmtree(self._made, ignore_errors=True)
+            self._made = None
+
+
+def _private_directory(path: Path) -> Path:
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        mode = path.stat().st_mode & 0o777
+    except OSError as error:
+        raise ConfigError(f"the spool folder cannot be made: {error.strerror}", path) from None
+    if mode & 0o077:
+        raise ConfigError(
+            f"the spool folder has mode {mode:o}, so that others may look into it; chmod 700 it", path
+        )
+    return path
+
+
+class _SpoolReader(io.RawIOBase):
+    """The raw file under `Spool.open`."""
+
+    def __init__(self, spool: Spool, start: int) -> None:
+        super().__init__()
+        self._spool = spool
+        self._start = start
+        self._position = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        base = {
+            os.SEEK_SET: 0,
+            os.SEEK_CUR: self._position,
+            os.SEEK_END: self._spool.size - self._start,
+        }[whence]
+        if base + offset < 0:
+            raise ValueError("seek before the start of the message")
+        self._position = base + offset
+        return self._position
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        data = self._spool.read(self._start + self._position, len(buffer))
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)

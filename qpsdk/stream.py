@@ -1,0 +1,108 @@
+"""What a connection looks like to everything above the sockets.
+
+`qpsdk.server` makes streams of sockets, `qpsdk.testing` makes them of memory, and the
+session, the QMQP client and the fake servers cannot tell which they were lent.
+"""
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple, Protocol
+
+_ENDPOINT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]+))(?::([0-9]{1,5}))?")
+
+
+class Endpoint(NamedTuple):
+    """Where to listen or to connect to: a host and a TCP port, or the path of a unix socket.
+
+    >>> Endpoint.parse("[::1]:2525"), str(Endpoint.parse("mx.example.com", default_port=25))
+    (Endpoint(host='::1', port=2525, path=''), 'mx.example.com:25')
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str, default_port: int | None = None) -> "Endpoint":
+        """Read ``HOST:PORT``, ``[V6]:PORT`` or ``unix:PATH``.
+
+        Args:
+            default_port: Lets the port be left out.
+
+        Raises:
+            ValueError: It is none of these; the text says what would be.
+        """
+        if text.startswith("unix:") and len(text) > 5:
+            return cls(path=text[5:])
+        match = _ENDPOINT.fullmatch(text)
+        port = default_port if match is None or match[3] is None else int(match[3])
+        if match is None or port is None or port > 65535:
+            raise ValueError(f"{text!r} is no address; write HOST:PORT, [V6]:PORT or unix:PATH")
+        return cls(match[1] or match[2], port)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Stream(Protocol):
+    """A connection in both directions."""
+
+    @property
+    def input_waiting(self) -> bool:
+        """True when `read` would return at once: with bytes, the end, or an error."""
+        ...
+
+    async def read(self) -> bytes:
+        """The bytes that have come, at least one; none once the peer has ended its side.
+
+        Raises:
+            StreamTimeoutError: Nothing came for too long.
+            StreamError: The connection is gone.
+        """
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Queue bytes to be sent; never blocks. Writing to a lost connection is ignored."""
+        ...
+
+    def writelines(self, blocks: Iterable[bytes]) -> None:
+        """Queue several blocks at once."""
+        ...
+
+    async def drain(self, *, until_input: bool = False) -> None:
+        """Wait until more may be queued: the peer takes what we send.
+
+        Args:
+            until_input: Also return as soon as there is something to read.
+
+        Raises:
+            StreamTimeoutError: The peer took nothing for too long.
+            StreamError: The connection is gone.
+        """
+        ...
+
+    async def flush(self, *, until_input: bool = False) -> None:
+        """Like `drain`, but wait until all that was queued has left our buffer."""
+        ...
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called when the connection is lost: reset, or a write failed.
+
+        That the peer ended its side is no loss: it may still read.
+        """
+        ...
+
+    async def finish(self) -> None:
+        """Close so that the peer gets all that was queued.
+
+        Our side is ended, what the peer still sends is read and dropped, within bounds of
+        time and bytes, then the connection is closed. Closing at once with input unread would
+        turn into a reset, which can eat our last reply on its way. Raises nothing.
+        """
+        ...
+
+    def abort(self) -> None:
+        """Drop the connection at once, with all that is queued."""
+        ...

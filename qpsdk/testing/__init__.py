@@ -1,0 +1,7 @@
+"""Fakes for tests of plugins, free of any test framework."""
+
+from qpsdk.testing.fake_qmqp import Captured, FakeQMQPServer
+from qpsdk.testing.memory import MemoryStream, pipe
+from qpsdk.testing.smtp import SMTPClient, smtp
+
+__all__ = ["Captured", "FakeQMQPServer", "MemoryStream", "SMTPClient", "pipe", "smtp"]

@@ -1,0 +1,95 @@
+"""Streams in memory."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from qpsdk.errors import StreamError
+
+ROOM = 64 * 1024
+"""Bytes that one side may send ahead of the other's reading."""
+
+
+class MemoryStream:
+    """One end of a connection that never leaves the process: a `qpsdk.stream.Stream`."""
+
+    def __init__(self) -> None:
+        self._peer: MemoryStream = self
+        self._chunks: list[bytes] = []
+        self._ended = False
+        self._error: StreamError | None = None
+        self._changed = asyncio.Event()
+        self._lost_callback: Callable[[], None] | None = None
+
+    @property
+    def input_waiting(self) -> bool:
+        return bool(self._chunks) or self._ended or self._error is not None
+
+    async def read(self) -> bytes:
+        await self._until(lambda: self.input_waiting)
+        data = b"".join(self._chunks)
+        self._chunks.clear()
+        self._peer._changed.set()
+        if not data and self._error is not None:
+            raise self._error
+        return data
+
+    def write(self, data: bytes) -> None:
+        self.writelines([data])
+
+    def writelines(self, blocks: Iterable[bytes]) -> None:
+        if self._error is None and not self._peer._ended:
+            self._peer._chunks += [bytes(block) for block in blocks if block]
+            self._peer._changed.set()
+
+    async def drain(self, *, until_input: bool = False) -> None:
+        await self._until_sent(ROOM, until_input)
+
+    async def flush(self, *, until_input: bool = False) -> None:
+        await self._until_sent(0, until_input)
+
+    def end(self) -> None:
+        """End our side: the peer reads to the end of what we sent, and may still answer."""
+        self._peer._ended = True
+        self._peer._changed.set()
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        self._lost_callback = callback
+
+    async def finish(self) -> None:
+        self._lost_callback = None
+        self.end()
+
+    def abort(self) -> None:
+        """Reset the connection: the peer's next read or write fails."""
+        self._lost_callback = None
+        self._error = StreamError("the connection was closed")
+        peer = self._peer
+        if peer._error is None:
+            peer._error = StreamError("connection reset by peer")
+            peer._changed.set()
+            if peer._lost_callback is not None:
+                peer._lost_callback()
+        self._changed.set()
+
+    async def _until_sent(self, room: int, until_input: bool) -> None:
+        await self._until(
+            lambda: (
+                sum(map(len, self._peer._chunks)) <= room
+                or self._error is not None
+                or (until_input and self.input_waiting)
+            )
+        )
+        if self._error is not None and not (until_input and self._chunks):
+            raise self._error
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        while not condition():
+            self._changed.clear()
+            await self._changed.wait()
+
+
+def pipe() -> tuple[MemoryStream, MemoryStream]:
+    """The two ends of a connection."""
+    one, other = MemoryStream(), MemoryStream()
+    one._peer, other._peer = other, one
+    return one, other

@@ -1,0 +1,200 @@
+"""A client in memory that speaks SMTP to a real session with the plugins you give."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from qpsdk.config import Config, Settings
+from qpsdk.dispatcher import Dispatcher
+from qpsdk.errors import StreamConnectError, StreamError
+from qpsdk.loader import PluginLine, load_one, register
+from qpsdk.message import Connection
+from qpsdk.plugin import Connect, Host, Method, Plugin
+from qpsdk.reply import Reply
+from qpsdk.session import Observer, Session
+from qpsdk.spool import SpoolDirectory
+from qpsdk.stream import Endpoint, Stream
+from qpsdk.testing.memory import MemoryStream, pipe
+
+
+class SMTPClient:
+    """Speaks SMTP over a stream, and writes down what was said.
+
+    Attributes:
+        connection: What the plugins see of this client.
+        greeting: The first reply.
+    """
+
+    greeting: Reply
+
+    def __init__(self, stream: MemoryStream, connection: Connection) -> None:
+        self.connection = connection
+        self._stream = stream
+        self._input = b""
+        self._said: list[str] = []
+
+    @property
+    def transcript(self) -> str:
+        """The dialogue so far: a line for each line, ``C:`` or ``S:`` in front."""
+        return "\n".join(self._said)
+
+    async def command(self, line: str | bytes) -> Reply:
+        """Send one line, wait for its reply."""
+        data = line.encode() if isinstance(line, str) else line
+        self._said.append("C: " + data.decode("utf-8", "backslashreplace"))
+        self._stream.write(data + b"\r\n")
+        return await self.read_reply()
+
+    async def send(
+        self,
+        message: str | bytes,
+        sender: str = "sender@example.org",
+        recipients: str | Sequence[str] = "recipient@example.com",
+    ) -> Reply:
+        """Send one message; the reply to the final dot, or the first that refuses.
+
+        Args:
+            message: Its lines end in LF or CRLF.
+            recipients: One or several.
+        """
+        if not self.connection.hello:
+            await self.command("EHLO client.example.org")
+        if not (reply := await self.command(f"MAIL FROM:<{sender}>")).accepted:
+            return reply
+        replies = [
+            await self.command(f"RCPT TO:<{recipient}>")
+            for recipient in ([recipients] if isinstance(recipients, str) else recipients)
+        ]
+        if not any(reply.accepted for reply in replies):
+            return replies[0]
+        if (reply := await self.command("DATA")).code != 354:
+            return reply
+        return await self.send_data(message)
+
+    async def send_data(self, message: str | bytes) -> Reply:
+        """Send what comes after DATA, dots stuffed, and the final dot."""
+        data = message.encode() if isinstance(message, str) else message
+        lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
+        for line in lines if data else []:
+            self._said.append("C: " + line.decode("utf-8", "backslashreplace"))
+            self._stream.write((b"." if line.startswith(b".") else b"") + line + b"\r\n")
+            await self._stream.drain()
+        return await self.command(".")
+
+    async def read_reply(self) -> Reply:
+        """The next reply.
+
+        Raises:
+            StreamError: The server has closed.
+        """
+        while (found := Reply.parse_first(self._input)) is None:
+            data = await self._stream.read()
+            if not data:
+                raise StreamError("the server closed the connection")
+            self._input += data
+        reply, end = found
+        self._said += [
+            "S: " + line for line in self._input[:end].decode("ascii", "replace").splitlines()
+        ]
+        self._input = self._input[end:]
+        return reply
+
+    def write(self, data: bytes) -> None:
+        """Send bytes as they are, and wait for nothing."""
+        self._stream.write(data)
+
+    def end(self) -> None:
+        """End our side, as a client does that only waits for the last reply."""
+        self._stream.end()
+
+    def abort(self) -> None:
+        """Reset the connection."""
+        self._stream.abort()
+
+
+@asynccontextmanager
+async def smtp(
+    *plugins: Plugin | str,
+    config: Mapping[str, str] | None = None,
+    connect: Connect | None = None,
+    connection: Connection | None = None,
+    observer: Observer | None = None,
+) -> AsyncIterator[SMTPClient]:
+    r"""A client that has been greeted.
+
+    >>> from qpsdk import DENY, Plugin
+    >>> class NoThanks(Plugin):
+    ...     def hook_rcpt(self, transaction, recipient, params):
+    ...         return DENY, "we like it quiet here"
+    >>> async def main():
+    ...     async with smtp(NoThanks()) as client:
+    ...         print(await client.send("Subject: hello\n\nhow are you?\n"))
+    >>> asyncio.run(main())
+    550 5.7.1 we like it quiet here
+
+    Args:
+        plugins: In the order in which they run: instances, or lines as in `config/plugins`.
+        config: The settings, by name.
+        connect: Reaches other servers; without it there are none.
+        connection: What the plugins see of the client; else one from 192.0.2.1.
+
+    Raises:
+        SetupError: A plugin or a setting is wrong.
+    """
+    host = memory_host(config or {}, connect)
+    loaded = [_load(plugin, host) for plugin in plugins]
+    dispatcher = Dispatcher(loaded, host.run_blocking)
+    connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+    ours, theirs = pipe()
+    session = Session(theirs, connection, dispatcher, host, observer)
+    task = asyncio.get_running_loop().create_task(session.run())
+    client = SMTPClient(ours, connection)
+    try:
+        client.greeting = await client.read_reply()
+        yield client
+    finally:
+        client.end()
+        await task
+        host.spool.close()
+
+
+def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Host:
+    """A host without sockets or threads.
+
+    Raises:
+        ConfigError: A setting is wrong.
+    """
+    configuration = Config({"me": "mx.example.com", **config})
+    settings = Settings.read(configuration)
+    numbers = itertools.count(1)
+    return Host(
+        configuration=configuration,
+        settings=settings,
+        connect=connect or _connect_nowhere,
+        run_blocking=_run_inline,
+        new_id=lambda: f"c{next(numbers)}",
+        spool=SpoolDirectory(settings.spool_dir),
+    )
+
+
+def _load(plugin: Plugin | str, host: Host) -> Plugin:
+    if isinstance(plugin, str):
+        return load_one(PluginLine.parse(plugin), host)
+    register(plugin, host, (), {})
+    return plugin
+
+
+async def _connect_nowhere(
+    endpoint: Endpoint,
+    *,
+    connect_timeout: float,  # noqa: ARG001
+    io_timeout: float,  # noqa: ARG001
+    session_timeout: float | None = None,  # noqa: ARG001
+) -> Stream:
+    raise StreamConnectError(f"nothing listens on {endpoint}: pass connect= to reach a fake server")
+
+
+async def _run_inline(function: Method, /, *arguments: Any) -> Any:
+    return function(*arguments)

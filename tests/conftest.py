@@ -1,0 +1,11 @@
+"""What every test shares: how hard hypothesis searches."""
+
+import os
+
+from hypothesis import settings
+
+# No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
+# red run can be repeated; at home each run looks elsewhere.
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
+settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")

@@ -1,0 +1,51 @@
+"""The real mail programs that tests and benchmarks run, and where Debian keeps them.
+
+`python -m tests.programs` prints the Debian packages whose programs are missing here;
+`make test` and `make bench` install those.
+"""
+
+import os
+import shutil
+
+import pytest
+
+PACKAGES = {
+    "qmqp-sink": "postfix",
+    "qmqp-source": "postfix",
+    "qmqpd": "postfix",
+    "smtp-sink": "postfix",
+    "smtp-source": "postfix",
+    "swaks": "swaks",
+}
+"""Each program with the Debian package that brings it."""
+
+# Debian's postfix keeps its programs where an ordinary user's PATH does not lead.
+_FOLDERS = ("/usr/sbin", "/usr/libexec", "/usr/libexec/postfix", "/usr/lib/postfix/sbin")
+
+
+def find(program: str) -> str | None:
+    """The path of a program of `PACKAGES`, or None where it is not installed."""
+    return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *_FOLDERS)))
+
+
+def needs(program: str) -> str:
+    """The path of a program; without it the running test is skipped, or under CI fails."""
+    path = find(program)
+    if path is None:
+        reason = (
+            f"{program} is not installed (Debian: {PACKAGES[program]}); "
+            "`make test` as root installs it"
+        )
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return path
+
+
+def missing_packages() -> list[str]:
+    """The Debian packages that would bring the programs not found here."""
+    return sorted({package for program, package in PACKAGES.items() if find(program) is None})
+
+
+if __name__ == "__main__":
+    print(*missing_packages())

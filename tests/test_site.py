@@ -1,0 +1,94 @@
+"""The site builds without a warning, and its pages ask no other host for anything."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+LOADS = {
+    "audio": "src",
+    "embed": "src",
+    "iframe": "src",
+    "img": "src",
+    "link": "href",
+    "object": "data",
+    "script": "src",
+    "source": "src",
+    "video": "src",
+}
+"""The attributes whose address a browser fetches by itself; a reader's click is no such thing."""
+
+ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a site built as `make docs` does."""
+    folder = tmp_path_factory.mktemp("site")
+    build = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert build.returncode == 0, build.stdout + build.stderr
+    return folder
+
+
+class _Loads(HTMLParser):
+    """Collects the addresses that a page makes a browser fetch."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.addresses: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "link" and found.get("rel") in {"canonical", "next", "prev"}:
+            return  # these say where a page is, and load nothing
+        self.addresses.append(found.get(LOADS.get(tag, "")) or "")
+        self.addresses += re.findall(r"url\(['\"]?([^'\")]+)", found.get("style") or "")
+
+
+def loads(site: Path) -> Iterator[tuple[Path, str]]:
+    """Every file of the site with each address that it makes a browser fetch."""
+    for path in site.rglob("*.html"):
+        for address in _Loads(path.read_text()).addresses:
+            yield path, address
+    for path in site.rglob("*.css"):
+        for address in re.findall(r"(?:url\(|@import\s)\s*['\"]?([^'\")]+)", path.read_text()):
+            yield path, address
+
+
+def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
+    """Scripts, styles, fonts and pictures all come with the site."""
+    found = list(loads(site))
+    assert found
+    assert [(path, address) for path, address in found if ELSEWHERE.match(address)] == []
+
+
+def text(page: Path) -> str:
+    """What a page says, without its markup."""
+    return re.sub(r"<[^>]*>", "", page.read_text())
+
+
+def test_readme_is_the_quick_start(site: Path) -> None:
+    """Both parts of README that the quick start takes over arrive there."""
+    page = text(site / "quick-start/index.html")
+    assert "make test" in page
+    assert "import smtplib" in page
+
+
+def test_a_notebook_page_shows_what_its_cells_print(site: Path) -> None:
+    """The tutorial carries its code and the recorded output without JavaScript."""
+    page = text(site / "tutorial/00_five_minutes/index.html")
+    assert "import" in page
+    assert "prints" in page
