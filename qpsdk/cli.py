@@ -51,9 +51,7 @@ def serve(
 
     settings_source = Config(config)
     log.configure(Settings.read(settings_source).loglevel)
-    server.serve(
-        settings_source, listen or (), lambda at: print(f"listening on {at}", flush=True)
-    )
+    server.serve(settings_source, listen or (), lambda at: print(f"listening on {at}", flush=True))
 
 
 @app.command()

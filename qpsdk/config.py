@@ -39,7 +39,9 @@ class Config:
             ConfigError: It is not a directory.
         """
         if isinstance(source, Path) and not source.is_dir():
-            raise ConfigError("not a directory; a config directory holds one file a setting", source)
+            raise ConfigError(
+                "not a directory; a config directory holds one file a setting", source
+            )
         self._source = source
         self._lines: dict[str, list[Line]] = {}
 
@@ -83,7 +85,9 @@ class Config:
         if not lines:
             return default
         if len(lines) > 1:
-            raise ConfigError("one value expected, this is another", self.path(name), lines[1].number)
+            raise ConfigError(
+                "one value expected, this is another", self.path(name), lines[1].number
+            )
         try:
             return parse(lines[0].text)
         except ValueError as error:

@@ -149,7 +149,9 @@ def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     """Constant and message of what a hook method returned."""
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(constant, Constant):
-        raise _AnswerError(f"answered {result!r}, which is no constant: return one such as DECLINED")
+        raise _AnswerError(
+            f"answered {result!r}, which is no constant: return one such as DECLINED"
+        )
     if constant not in hook.effects:
         takes = ", ".join(c.name for c in hook.effects)
         raise _AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
@@ -175,7 +177,9 @@ def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[_Step, ...]]:
     for plugin in plugins:
         for method_name in dir(plugin):
             if method_name.startswith("hook_"):
-                plugin.register_hook(method_name.removeprefix("hook_"), getattr(plugin, method_name))
+                plugin.register_hook(
+                    method_name.removeprefix("hook_"), getattr(plugin, method_name)
+                )
         for hook_name, method, first in plugin.registrations:
             hook = HOOKS[hook_name]
             _check_arguments(plugin, hook, method)

@@ -147,8 +147,7 @@ _TABLE: Final = (
         "pre_connection",
         ("connection",),
         "A client has connected; nothing has been sent yet.",
-        _yes(GO_ON)
-        | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced=""),
+        _yes(GO_ON) | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced=""),
     ),
     Hook(
         "connect",
@@ -291,10 +290,7 @@ _TABLE: Final = (
         "unrecognized_command",
         ("connection", "command", "arguments"),
         "The client said something that is no command of ours.",
-        _yes(_UNKNOWN)
-        | {DENY: _UNKNOWN}
-        | _refusals(deny_close=521, enhanced="5.1")
-        | _DONE,
+        _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
     ),
     Hook("quit", ("connection",), "The client said QUIT.", _yes(_BYE) | _DONE),
     Hook("disconnect", ("connection",), "The dialogue is over.", {}, ignored=True),

@@ -194,7 +194,9 @@ def _send_sample(smtp_at: Endpoint) -> str:
     message["Subject"] = "Hello over QMQP"
     message.set_content("A line of text,\n.and one that begins with a dot.\n")
     try:
-        with smtplib.SMTP(smtp_at.host, smtp_at.port, local_hostname="client.example.org") as client:
+        with smtplib.SMTP(
+            smtp_at.host, smtp_at.port, local_hostname="client.example.org"
+        ) as client:
             client.send_message(message)
     except smtplib.SMTPException as error:
         return str(error)

@@ -13,7 +13,6 @@ from types import ModuleType
 from typing import Final
 
 import qpsdk.plugins
-
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError
 from qpsdk.plugin import Host, Plugin, PluginOptions
@@ -240,5 +239,3 @@ def _host_options(name: str, options: dict[str, str]) -> PluginOptions:
             raise PluginError(f"{name}: on_error={on_error}: write declined or denysoft")
         result.on_error = on_error
     return result
-
-

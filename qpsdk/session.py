@@ -215,14 +215,18 @@ class Session:
             self._log(LOGERROR, f"not sent, one command has one reply: {surplus}", outcome.plugin)
         if done:
             if not responses:
-                self._log(LOGERROR, f"{hook}: DONE, but the client was not answered", outcome.plugin)
+                self._log(
+                    LOGERROR, f"{hook}: DONE, but the client was not answered", outcome.plugin
+                )
             return responses[0] if responses else _PLUGIN_SAID_NOTHING
         effect = HOOKS[hook].effects[outcome.constant]
         if not effect.code:
             return None
         self._closing = self._closing or effect.close
         if outcome.constant.is_denial:
-            self._log(LOGNOTICE, f"{hook}: {outcome.constant.name} {outcome.message}", outcome.plugin)
+            self._log(
+                LOGNOTICE, f"{hook}: {outcome.constant.name} {outcome.message}", outcome.plugin
+            )
         return effect.reply(self._settings.me, outcome.message)
 
     def _answer(self, hook: str, outcome: Outcome) -> bool:
@@ -300,7 +304,9 @@ class Session:
         outcome = await self._run(hook, transaction, transaction, event.address, event.params)
         text = event.address
         if outcome.constant is OK and isinstance(outcome.message, str | bytes):
-            text = outcome.message if isinstance(outcome.message, bytes) else outcome.message.encode()
+            text = (
+                outcome.message if isinstance(outcome.message, bytes) else outcome.message.encode()
+            )
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)

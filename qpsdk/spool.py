@@ -110,10 +110,11 @@ class Spool:
     def _write_at(self, offset: int, data: bytes | bytearray) -> None:
         # At an offset of our own count: after a failed write the next begins where it should.
         with memoryview(data) as view:
-            while len(view) > 0:
-                written = os.pwrite(self._fd, view, offset)
+            rest = view[:]
+            while rest:
+                written = os.pwrite(self._fd, rest, offset)
                 offset += written
-                view = view[written:]
+                rest = rest[written:]
 
 
 class SpoolDirectory:
@@ -159,7 +160,8 @@ def _private_directory(path: Path) -> Path:
         raise ConfigError(f"the spool folder cannot be made: {error.strerror}", path) from None
     if mode & 0o077:
         raise ConfigError(
-            f"the spool folder has mode {mode:o}, so that others may look into it; chmod 700 it", path
+            f"the spool folder has mode {mode:o}, so that others may look into it; chmod 700 it",
+            path,
         )
     return path
 

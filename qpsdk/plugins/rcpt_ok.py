@@ -1,6 +1,6 @@
 """Takes recipients in our domains, and any recipient from clients that may relay."""
 
-from qpsdk import DECLINED, DENY, OK, Address, Parameters, Plugin, Result, Transaction
+from qpsdk import DENY, OK, Address, Parameters, Plugin, Result, Transaction
 
 
 class RcptOk(Plugin):
@@ -11,9 +11,7 @@ class RcptOk(Plugin):
     what is left.
     """
 
-    def hook_rcpt(
-        self, transaction: Transaction, recipient: Address, params: Parameters
-    ) -> Result:
+    def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
         """OK for a domain of ours, else DENY."""
         host = recipient.host.lower().decode("utf-8", "replace")
         if not host:  # only <postmaster> comes without a domain (RFC 5321, 4.5.1)

@@ -92,7 +92,9 @@ class Package:
             raise QMQPEnvelopeError("an empty recipient")
         for address in (sender, *recipients):
             if len(address) > MAX_ADDRESS:
-                raise QMQPEnvelopeError(f"an address of {len(address)} bytes: {MAX_ADDRESS} at most")
+                raise QMQPEnvelopeError(
+                    f"an address of {len(address)} bytes: {MAX_ADDRESS} at most"
+                )
             if any(byte in address for byte in _FORBIDDEN):
                 raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
         envelope = b"".join(netstring.encode(address) for address in (sender, *recipients))

@@ -33,7 +33,7 @@ STEPS: Final[dict[str, dict[State, tuple[State, State]]]] = {
     "HELO": {s: (_READY, s) for s in _ANYWHERE},
     "EHLO": {s: (_READY, s) for s in _ANYWHERE},
     # A second MAIL starts anew (qmail's habit), so its refusal leaves no transaction.
-    "MAIL": {s: (_MAIL, _READY) for s in (_READY, _MAIL, _RCPT)},
+    "MAIL": dict.fromkeys((_READY, _MAIL, _RCPT), (_MAIL, _READY)),
     "RCPT": {s: (_RCPT, s) for s in (_MAIL, _RCPT)},
     "DATA": {_RCPT: (State.MESSAGE, _READY)},
     FINAL_DOT: {State.MESSAGE: (_READY, _READY)},
