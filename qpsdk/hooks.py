@@ -103,20 +103,29 @@ def hook_name(name: str) -> str:
 
 
 def _refusals(
-    *, deny: int = 0, soft: int = 0, deny_close: int = 0, soft_close: int = 0, enhanced: str
+    *,
+    deny: int = 0,
+    soft: int = 0,
+    deny_close: int = 0,
+    soft_close: int = 0,
+    enhanced: str,
+    close: bool = False,
 ) -> dict[Constant, Effect]:
-    """The DENY columns of a row; `enhanced` is subject and detail of the status codes."""
+    """The DENY columns of a row.
+
+    `enhanced` is subject and detail of the status codes; `close` makes each of them close.
+    """
     columns = {
-        DENY: (deny, "Not accepted here", False),
-        DENYSOFT: (soft, "Not accepted now, try again later", False),
+        DENY: (deny, "Not accepted here", close),
+        DENYSOFT: (soft, "Not accepted now, try again later", close),
         DENY_DISCONNECT: (deny_close, "Not accepted here, closing the connection", True),
         DENYSOFT_DISCONNECT: (soft_close, "Try again later, closing the connection", True),
     }
     return {
         constant: _closing_421(enhanced)
         if code == 421
-        else Effect(code, f"{code // 100}.{enhanced}" if enhanced else "", text, close=close)
-        for constant, (code, text, close) in columns.items()
+        else Effect(code, f"{code // 100}.{enhanced}" if enhanced else "", text, close=closes)
+        for constant, (code, text, closes) in columns.items()
         if code
     }
 
@@ -147,14 +156,15 @@ _TABLE: Final = (
         "pre_connection",
         ("connection",),
         "A client has connected; nothing has been sent yet.",
-        _yes(GO_ON) | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced=""),
+        _yes(GO_ON)
+        | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced="", close=True),
     ),
     Hook(
         "connect",
         ("connection",),
         "The client waits for the greeting.",
         _yes(_GREETING)
-        | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
+        | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="", close=True)
         | _DONE,
     ),
     Hook(

@@ -22,6 +22,7 @@ from qpsdk.errors import (
     MessageTooLargeError,
     NonASCIIAddressError,
     StreamError,
+    StreamTimeoutError,
 )
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Scene, log, scene
@@ -106,9 +107,11 @@ class Session:
         try:
             await self._converse()
         except StreamError as error:
+            self._lost = True
             self._log(LOGINFO, f"connection lost: {error}")
         except asyncio.CancelledError:
             if not self._lost or self._task is None:
+                self._lost = True  # it is the host that will not wait any longer
                 raise
             self._task.uncancel()
             self._log(LOGINFO, "connection lost while a plugin was at work")
@@ -122,45 +125,43 @@ class Session:
             self._task.cancel()
 
     async def _converse(self) -> None:
-        engine = self._engine
         await self._greet()
         while not self._closing:
-            event = engine.next_event()
+            event = self._engine.next_event()
             if event is None:
                 await self._send()
-                if self._stopping and self.connection.transaction is None:
-                    break
-                data = await self._receive()
-                if data is None:
-                    break
-                engine.receive(data)
-            elif isinstance(event, Hangup):
-                self._log(LOGDEBUG, event.reason)
-                break
+                await self._receive()
             else:
                 await _HANDLERS[type(event)](self, event)
-        else:
-            return await self._send()
-        if self._stopping:
-            text = f"{self._settings.me} Stopping, try again later"
-            engine.close(Reply.make(421, text, "4.3.2"))
         await self._send()
 
-    async def _receive(self) -> bytes | None:
-        """The client's next bytes; None if the host is to stop instead."""
+    async def _receive(self) -> None:
+        """Wait for the client's next bytes, unless the host is to stop."""
+        if self._stopping and self.connection.transaction is None:
+            self._dismiss("Stopping, try again later", "4.3.2")
+            return
         self._reading = True
         try:
             data = await self._stream.read()
+        except StreamTimeoutError:
+            self._dismiss("You said nothing for too long", "4.4.2")
+            return
         except asyncio.CancelledError:
             if not self._stopping or self._task is None:
                 raise
             self._task.uncancel()
-            return None
+            self._dismiss("Stopping, try again later", "4.3.2")
+            return
         finally:
             self._reading = False
+        self._engine.receive(data)
         if self._observer is not None and data:
             self._observer.client(self.connection, data)
-        return data
+
+    def _dismiss(self, text: str, enhanced: str) -> None:
+        """Send the client away."""
+        self._engine.close(Reply.make(421, f"{self._settings.me} {text}", enhanced))
+        self._closing = True
 
     async def _send(self) -> None:
         if replies := self._engine.data_to_send():
@@ -320,7 +321,7 @@ class Session:
         self._engine.reply(problem)
         return None
 
-    async def _data(self, event: Data) -> None:
+    async def _data(self, _: Data) -> None:
         transaction = self._transaction()
         outcome = await self._run("data", transaction, transaction)
         reply = self._reply("data", outcome)
@@ -395,15 +396,15 @@ class Session:
 
     async def _add_received(self, transaction: Transaction) -> None:
         assert transaction.header is not None
-        value: str | bytes = received(transaction, self._settings.me, self._host.clock())
+        ours = received(transaction, self._settings.me, self._host.clock())
         arguments = (transaction, protocol(transaction), False, False)
         outcome = await self._run("received_line", transaction, *arguments)
-        if outcome.constant is OK and outcome.message:
-            try:
-                return transaction.header.prepend("Received", outcome.message)
-            except HeaderError as error:
-                self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-        transaction.header.prepend("Received", value)
+        value = outcome.message if outcome.constant is OK and outcome.message else ours
+        try:
+            transaction.header.prepend("Received", value)
+        except HeaderError as error:
+            self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
+            transaction.header.prepend("Received", ours)
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
         gone = "; the client was gone and could not be told" if self._lost else ""
@@ -416,7 +417,7 @@ class Session:
 
     # The rest
 
-    async def _reset(self, event: Reset) -> None:
+    async def _reset(self, _: Reset) -> None:
         await self._reset_transaction()
         self._engine.reply(_RESET)
 
@@ -440,7 +441,11 @@ class Session:
         hook = "unrecognized_command"
         self._answer(hook, await self._run(hook, self.connection, self.connection, *event))
 
-    async def _quit(self, event: Quit) -> None:
+    async def _hangup(self, event: Hangup) -> None:
+        self._log(LOGDEBUG, event.reason)
+        self._closing = True
+
+    async def _quit(self, _: Quit) -> None:
         self._answer("quit", await self._run("quit", self.connection, self.connection))
         self._closing = True
 
@@ -467,4 +472,5 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Help: Session._help,
     Unknown: Session._unknown,
     Quit: Session._quit,
+    Hangup: Session._hangup,
 }

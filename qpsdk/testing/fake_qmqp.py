@@ -104,7 +104,8 @@ class FakeQMQPServer:
             captured = await self._receive(stream)
         except (QMQPPackageError, StreamError) as error:
             self.failures.append(str(error))
-            return stream.abort()
+            stream.abort()
+            return
         response = self.answer
         if response.verdict is Verdict.ACCEPTED:
             self.messages.append(captured)

@@ -15,6 +15,7 @@ class MemoryStream:
     def __init__(self) -> None:
         self._peer: MemoryStream = self
         self._chunks: list[bytes] = []
+        self._unread = 0  # bytes in them
         self._ended = False
         self._error: StreamError | None = None
         self._changed = asyncio.Event()
@@ -28,6 +29,7 @@ class MemoryStream:
         await self._until(lambda: self.input_waiting)
         data = b"".join(self._chunks)
         self._chunks.clear()
+        self._unread = 0
         self._peer._changed.set()
         if not data and self._error is not None:
             raise self._error
@@ -38,8 +40,11 @@ class MemoryStream:
 
     def writelines(self, blocks: Iterable[bytes]) -> None:
         if self._error is None and not self._peer._ended:
-            self._peer._chunks += [bytes(block) for block in blocks if block]
-            self._peer._changed.set()
+            data = b"".join(blocks)
+            if data:
+                self._peer._chunks.append(data)
+                self._peer._unread += len(data)
+                self._peer._changed.set()
 
     async def drain(self, *, until_input: bool = False) -> None:
         await self._until_sent(ROOM, until_input)
@@ -74,7 +79,7 @@ class MemoryStream:
     async def _until_sent(self, room: int, until_input: bool) -> None:
         await self._until(
             lambda: (
-                sum(map(len, self._peer._chunks)) <= room
+                self._peer._unread <= room
                 or self._error is not None
                 or (until_input and self.input_waiting)
             )

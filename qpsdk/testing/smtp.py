@@ -14,7 +14,7 @@ from qpsdk.message import Connection
 from qpsdk.plugin import Connect, Host, Method, Plugin
 from qpsdk.reply import Reply
 from qpsdk.session import Observer, Session
-from qpsdk.spool import SpoolDirectory
+from qpsdk.spool import BLOCK_SIZE, SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.memory import MemoryStream, pipe
 
@@ -43,7 +43,7 @@ class SMTPClient:
     async def command(self, line: str | bytes) -> Reply:
         """Send one line, wait for its reply."""
         data = line.encode() if isinstance(line, str) else line
-        self._said.append("C: " + data.decode("utf-8", "backslashreplace"))
+        self._said.append(f"C: {_show(data)}")
         self._stream.write(data + b"\r\n")
         return await self.read_reply()
 
@@ -76,10 +76,13 @@ class SMTPClient:
     async def send_data(self, message: str | bytes) -> Reply:
         """Send what comes after DATA, dots stuffed, and the final dot."""
         data = message.encode() if isinstance(message, str) else message
-        lines = data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n")
-        for line in lines if data else []:
-            self._said.append("C: " + line.decode("utf-8", "backslashreplace"))
-            self._stream.write((b"." if line.startswith(b".") else b"") + line + b"\r\n")
+        if data and not data.endswith(b"\n"):
+            data += b"\n"
+        self._said += [f"C: {line}" for line in _show(data).splitlines()]
+        wire = (b"\n" + data.replace(b"\r\n", b"\n")).replace(b"\n.", b"\n..")[1:]
+        wire = wire.replace(b"\n", b"\r\n")
+        for at in range(0, len(wire), BLOCK_SIZE):
+            self._stream.write(wire[at : at + BLOCK_SIZE])
             await self._stream.drain()
         return await self.command(".")
 
@@ -95,9 +98,7 @@ class SMTPClient:
                 raise StreamError("the server closed the connection")
             self._input += data
         reply, end = found
-        self._said += [
-            "S: " + line for line in self._input[:end].decode("ascii", "replace").splitlines()
-        ]
+        self._said += [f"S: {line}" for line in _show(self._input[:end]).splitlines()]
         self._input = self._input[end:]
         return reply
 
@@ -158,6 +159,10 @@ async def smtp(
         client.end()
         await task
         host.spool.close()
+
+
+def _show(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
 
 
 def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Host:

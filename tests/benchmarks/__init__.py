@@ -1,0 +1,1 @@
+"""How fast the host is, beside others: `make bench`. Nothing here is a test."""
