@@ -43,7 +43,7 @@ class SMTPClient:
     async def command(self, line: str | bytes) -> Reply:
         """Send one line, wait for its reply."""
         data = line.encode() if isinstance(line, str) else line
-        self._said.append(f"C: {_show(data)}")
+        self._say("C:", data)
         self._stream.write(data + b"\r\n")
         return await self.read_reply()
 
@@ -76,9 +76,9 @@ class SMTPClient:
     async def send_data(self, message: str | bytes) -> Reply:
         """Send what comes after DATA, dots stuffed, and the final dot."""
         data = message.encode() if isinstance(message, str) else message
-        if data and not data.endswith(b"\n"):
-            data += b"\n"
-        self._said += [f"C: {line}" for line in _show(data).splitlines()]
+        if data:
+            self._say("C:", data)
+            data = data.removesuffix(b"\n") + b"\n"
         wire = (b"\n" + data.replace(b"\r\n", b"\n")).replace(b"\n.", b"\n..")[1:]
         wire = wire.replace(b"\n", b"\r\n")
         for at in range(0, len(wire), BLOCK_SIZE):
@@ -98,9 +98,13 @@ class SMTPClient:
                 raise StreamError("the server closed the connection")
             self._input += data
         reply, end = found
-        self._said += [f"S: {line}" for line in _show(self._input[:end]).splitlines()]
+        self._say("S:", self._input[:end])
         self._input = self._input[end:]
         return reply
+
+    def _say(self, who: str, data: bytes) -> None:
+        for line in data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n"):
+            self._said.append(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait for nothing."""
@@ -159,10 +163,6 @@ async def smtp(
         client.end()
         await task
         host.spool.close()
-
-
-def _show(data: bytes) -> str:
-    return data.decode("utf-8", "backslashreplace")
 
 
 def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Host:

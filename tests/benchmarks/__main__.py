@@ -245,7 +245,7 @@ def _ratios(results: dict[str, Result]) -> tuple[str, list[float], list[float]]:
 def _table(cases: list[Case], results: Results) -> Table:
     table = Table(
         title="rate (processor ms a message, peak MB); medians",
-        caption=f"{OURS} / aiosmtpd: beside the faster of the two, paired by round (lowest-highest)",
+        caption=f"{OURS} / aiosmtpd: the faster of the two, paired by round (lowest-highest)",
         title_justify="left",
         caption_justify="left",
     )
