@@ -25,7 +25,7 @@ from qpsdk.errors import (
 )
 
 MAX_LENGTH = 10**18
-"""Lengths from here on are refused even without a limit: an exabyte is no string but an attack."""
+"""Longer strings are refused even without a limit: an exabyte is no string but an attack."""
 
 
 def encode(data: bytes) -> bytes:
@@ -72,12 +72,10 @@ def decode_all(data: bytes, count: int | None = None) -> list[bytes]:
     """
     decoder = Decoder()
     values: list[bytes] = []
-    position = 0
     for value in decoder.feed(data):
-        if len(values) == count:
-            raise NetstringError("unexpected bytes after the netstring", position)
         values.append(value)
-        position += encoded_size(len(value))
+        if len(values) == count and decoder.offset < len(data):
+            raise NetstringError("unexpected bytes after the netstring", decoder.offset)
     decoder.finish()
     if count is not None and len(values) < count:
         raise NetstringTruncatedError("the input ends before a netstring", len(data))
@@ -199,6 +197,7 @@ class Scanner:
                     break
                 position = colon + 1
                 self._left, self._digits = int(self._digits), b""
+                self.offset = base + position
                 yield Start(self._left)
             elif self._left:
                 piece = data[position : position + self._left]
@@ -257,12 +256,17 @@ class Decoder:
     qpsdk.errors.NetstringTruncatedError: the input ends inside a netstring at offset 14
     """
 
-    __slots__ = ("_pieces", "_scanner")
+    __slots__ = ("_scanner", "_value")
 
     def __init__(self, limit: int | None = None) -> None:
         """`limit` is the longest string to accept, in bytes."""
         self._scanner = Scanner(limit)
-        self._pieces: list[bytes] = []
+        self._value = bytearray()  # what there is of the open string
+
+    @property
+    def offset(self) -> int:
+        """How many bytes it has taken so far."""
+        return self._scanner.offset
 
     def feed(self, data: bytes) -> Iterator[bytes]:
         """Take the next bytes, give each string that they complete.
@@ -273,10 +277,10 @@ class Decoder:
         for token in self._scanner.feed(data):
             match token:
                 case Piece(piece):
-                    self._pieces.append(piece)
+                    self._value += piece
                 case End():
-                    yield b"".join(self._pieces)
-                    self._pieces.clear()
+                    value, self._value = self._value, bytearray()
+                    yield bytes(value)
 
     def finish(self) -> None:
         """Say that the input has ended.

@@ -11,7 +11,7 @@ MAX_LINE = 512
 MAX_LINES = 50
 """A text that needs more lines is cut: a reply is a remark, not a document."""
 
-_ENHANCED = re.compile(rb"([245])\.[0-9]{1,3}\.[0-9]{1,3}(?:[ ]+|\Z)")
+_ENHANCED = re.compile(rb"\A([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ ]+|\Z)")
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\r?\n")
 _UNSAFE = re.compile(rb"[^ -~]")
 
@@ -37,6 +37,8 @@ class Reply:
             raise ReplyError(f"{self.code} is no SMTP reply code: these are 200 to 599")
         if not self.lines:
             raise ReplyError("a reply has at least one line")
+        if any(b"\r" in line or b"\n" in line for line in self.lines):
+            raise ReplyError(f"a line has a line end in it: {self.lines!r}")
         *more, last = self.lines
         wire = b"".join([b"%d-%b\r\n" % (self.code, line) for line in more])
         object.__setattr__(self, "_wire", wire + b"%d %b\r\n" % (self.code, last))
@@ -55,26 +57,32 @@ class Reply:
         Args:
             code: 200 to 599.
             text: One or more lines, without the code.
-            enhanced: The status code of RFC 2034 that each line begins with, unless the text
-                begins with one of its own whose class fits `code`. Empty: none is added.
+            enhanced: The status code that each line begins with, always the same (RFC 2034, 4):
+                this one, or the first in the text whose class fits `code`; what other codes
+                the lines begin with is dropped. Empty: none is added, and the text stays.
 
         Raises:
             ReplyError: The code is out of range.
         """
         if isinstance(text, str):
             text = text.encode("ascii", "replace")
-        status = enhanced.encode("ascii")
-        lines: list[bytes] = []
-        for line in text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n"):
-            words = _UNSAFE.sub(b"?", line.replace(b"\t", b" "))
-            if status and (own := _ENHANCED.match(words)):
-                if own[1] == b"%d" % (code // 100):
-                    status = own[0].rstrip()
-                words = words[own.end() :]
-            prefix = status + b" " if status else b""
-            room = MAX_LINE - len(b"250 \r\n") - len(prefix)
-            lines += [prefix + words[at : at + room] for at in range(0, len(words) or 1, room)]
-        return cls(code, tuple(line.rstrip() for line in lines[:MAX_LINES]))
+        texts = [
+            _UNSAFE.sub(b"?", line.replace(b"\t", b" "))
+            for line in text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n", MAX_LINES)
+        ]
+        prefix = b""
+        if enhanced:
+            own = [found[1] for line in texts if (found := _ENHANCED.match(line))]
+            fitting = [status for status in own if status[:1] == b"%d" % (code // 100)]
+            prefix = (fitting[0] if fitting else enhanced.encode("ascii")) + b" "
+            texts = [_ENHANCED.sub(b"", line) for line in texts]
+        room = MAX_LINE - len(b"250 \r\n") - len(prefix)
+        lines = [
+            (prefix + line[at : at + room]).rstrip()
+            for line in texts
+            for at in range(0, len(line) or 1, room)
+        ]
+        return cls(code, tuple(lines[:MAX_LINES]))
 
     @classmethod
     def parse(cls, data: bytes) -> "Reply":

@@ -1,6 +1,7 @@
 """A message while it is ours: in memory when small, else in a file."""
 
 import contextlib
+import errno
 import io
 import os
 import shutil
@@ -69,7 +70,7 @@ class Spool:
             yield block
 
     def open(self, offset: int = 0) -> io.BufferedReader:
-        """A file object that reads all from `offset` on; there, its position 0 is."""
+        """A file object that reads all from `offset` on, which is its position 0."""
         return io.BufferedReader(_SpoolReader(self, offset), BLOCK_SIZE)
 
     def filename(self) -> Path:
@@ -80,15 +81,21 @@ class Spool:
         """
         if self._memory is not None:
             self._move_to_file()
-        assert self._path is not None
+        if self._path is None:
+            raise OSError(errno.EBADF, "the message has been closed")
         return self._path
 
     def close(self) -> None:
-        """Let go of the message, and delete its file. May be called twice."""
-        self._memory = bytearray()
+        """Let go of the message, and delete its file. May be called twice.
+
+        From then on, reading and writing fail with `OSError`: a reader that is late must not
+        take what it has for the whole message.
+        """
+        self._memory = None
         if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+            # Forgotten first: a thread that still reads must not find its number used anew.
+            fd, self._fd = self._fd, -1
+            os.close(fd)
         if self._path is not None:
             with contextlib.suppress(FileNotFoundError):
                 self._path.unlink()
@@ -102,19 +109,21 @@ class Spool:
 
     def _move_to_file(self) -> None:
         assert self._memory is not None
-        self._fd, path = tempfile.mkstemp(prefix="message-", dir=self._directory.path)
-        self._path = Path(path)
+        if self._path is None:  # else the disk was full, and this is another try
+            self._fd, path = tempfile.mkstemp(prefix="message-", dir=self._directory.path)
+            self._path = Path(path)
         self._write_at(0, self._memory)
         self._memory = None
 
     def _write_at(self, offset: int, data: bytes | bytearray) -> None:
-        # At an offset of our own count: after a failed write the next begins where it should.
-        with memoryview(data) as view:
-            rest = view[:]
-            while rest:
-                written = os.pwrite(self._fd, rest, offset)
-                offset += written
-                rest = rest[written:]
+        written = 0
+        try:
+            with memoryview(data) as view:
+                while written < len(data):
+                    written += os.pwrite(self._fd, view[written:], offset + written)
+        except OSError:
+            os.ftruncate(self._fd, offset)  # a part of a block is nobody's
+            raise
 
 
 class SpoolDirectory:

@@ -98,9 +98,9 @@ class Package:
             if any(byte in address for byte in _FORBIDDEN):
                 raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
         envelope = b"".join(netstring.encode(address) for address in (sender, *recipients))
-        message_head = netstring.head(message_size)
-        length = len(message_head) + message_size + 1 + len(envelope)
-        return cls(message_size, netstring.head(length) + message_head, b"," + envelope + b",")
+        length = netstring.encoded_size(message_size) + len(envelope)
+        head = netstring.head(length) + netstring.head(message_size)
+        return cls(message_size, head, b"," + envelope + b",")
 
     @property
     def size(self) -> int:

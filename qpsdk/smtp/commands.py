@@ -16,7 +16,6 @@ from qpsdk.smtp.events import (
     Quit,
     Recipient,
     Reset,
-    Unknown,
     Verify,
 )
 
@@ -35,13 +34,12 @@ def _error(code: int, text: str, enhanced: str) -> CommandError:
 
 # White space after the colon is no RFC syntax, but what many clients send. A bare address is
 # what people type. A quoted local part may hold ">" and spaces.
-_PATH = rb'[ \t]*(<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>|[^\s<>"]++)(?:[ \t]++(.*?))?[ \t]*+\Z'
+_PATH = rb'[ \t]*(<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>|[^\s<>"]++)(?:[ \t]++(.*))?\Z'
 _MAIL: Final = re.compile(rb"FROM:" + _PATH, re.IGNORECASE)
 _RCPT: Final = re.compile(rb"TO:" + _PATH, re.IGNORECASE)
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
-_NO_PARAMETERS: Final[Parameters] = {}
 _MAIL_PARAMETERS: Final[dict[str, re.Pattern[str]]] = {
     "size": re.compile(r"[0-9]{1,20}"),  # RFC 1870
     "body": re.compile(r"7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152
@@ -49,8 +47,8 @@ _MAIL_PARAMETERS: Final[dict[str, re.Pattern[str]]] = {
 }
 
 
-def parse(line: bytes) -> tuple[str, Event]:
-    """The command that a line is, and its verb in capitals.
+def split(line: bytes) -> tuple[bytes, bytes]:
+    """The word that a line begins with, and what follows it.
 
     Args:
         line: Without its line end.
@@ -61,10 +59,7 @@ def parse(line: bytes) -> tuple[str, Event]:
     if _CONTROL.search(line):
         raise _error(500, "Control characters have no place in a command", "5.5.2")
     word, _, rest = line.strip().partition(b" ")
-    verb = word.upper().decode("ascii", "replace")
-    if reader := _READERS.get(verb):
-        return verb, reader(rest.lstrip())
-    return verb, Unknown(word.lower(), rest.lstrip())
+    return word, rest.lstrip()
 
 
 def _read_hello(verb: str) -> Callable[[bytes], Event]:
@@ -106,7 +101,7 @@ def _without_argument(verb: str, event: Event) -> Callable[[bytes], Event]:
     return read
 
 
-_READERS: Final[dict[str, Callable[[bytes], Event]]] = {
+READERS: Final[dict[str, Callable[[bytes], Event]]] = {
     "HELO": _read_hello("HELO"),
     "EHLO": _read_hello("EHLO"),
     "MAIL": _read_mail,
@@ -118,13 +113,12 @@ _READERS: Final[dict[str, Callable[[bytes], Event]]] = {
     "HELP": Help,
     "QUIT": _without_argument("QUIT", Quit()),
 }
+"""By verb, what makes the command of the rest of its line, or raises `CommandError`."""
 
 
 def _parameters(verb: str, text: bytes | None, known: dict[str, re.Pattern[str]]) -> Parameters:
-    if not text:
-        return _NO_PARAMETERS
     params: dict[str, str] = {}
-    for word in text.decode("ascii", "replace").split():
+    for word in (text or b"").decode("ascii", "replace").split():
         parameter = _PARAMETER.match(word)
         if parameter is None:
             raise _error(501, f"Malformed {verb} parameter {word}", "5.5.4")

@@ -9,12 +9,12 @@ END: Final = b"\r\n.\r\n"
 class DataDecoder:
     r"""Takes the stream after DATA in any slices; gives the message with LF line ends.
 
-    A dot is removed only where it follows CRLF, and only CRLF.CRLF is the end: a server that
-    also takes a bare LF for a line end there can be made to see a message inside a message
-    ("SMTP smuggling").
+    A dot is removed only where it follows CRLF (RFC 5321, 4.5.2), and only CRLF.CRLF is the
+    end: a server that also takes a bare LF for a line end there can be made to see a message
+    inside a message ("SMTP smuggling").
 
     Attributes:
-        size: Octets of the message so far, CRLF counted as two (RFC 1870, 6).
+        size: Octets of the message so far, CRLF counted as two (RFC 1870, 5).
         bare_newline: True once a CR without LF, or an LF without CR, has been seen. They are
             left as they are.
 

@@ -7,7 +7,7 @@ send what it collected. It answers by itself where syntax, order or a limit deci
 from typing import Final, Literal
 
 from qpsdk.reply import Reply
-from qpsdk.smtp.commands import CommandError, parse
+from qpsdk.smtp.commands import READERS, CommandError, split
 from qpsdk.smtp.data import DataDecoder
 from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown
 from qpsdk.smtp.limits import Limits
@@ -115,7 +115,7 @@ class Engine:
                     return command
             except CommandError as error:
                 self._complain(error.reply)
-        return Hangup("client was sent away")
+        return Hangup("conversation closed")
 
     def reply(self, reply: Reply, *, accepted: bool | None = None) -> None:
         """Answer the event that waits, or greet.
@@ -123,17 +123,13 @@ class Engine:
         The state follows the code, unless `accepted` says otherwise.
         """
         self._out.append(bytes(reply))
-        self._step(reply.accepted if accepted is None else accepted)
-
-    def skip_reply(self) -> None:
-        """Answer the event that waits with nothing at all: a plugin wants it so."""
-        self._step(False)
-
-    def _step(self, accepted: bool) -> None:
         if self.state is State.CONNECTED:
             self.state = State.GREETED
             return
+        assert self._pending, "no event waits for a reply"
         step, self._pending = self._pending, ""
+        if accepted is None:
+            accepted = reply.accepted
         self.state = STEPS[step][self.state][0 if accepted else 1]
         if step == "RCPT":
             self._recipients += accepted
@@ -182,12 +178,20 @@ class Engine:
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
-        verb, event = parse(line)
-        if isinstance(event, Unknown):
+        word, arguments = split(line)
+        verb = word.upper().decode("ascii", "replace")
+        reader = READERS.get(verb)
+        if reader is None:
+            if not self._may_err_again():
+                return None
             self._pending = "NOOP"  # whatever it was, it changes no state
-            return event if self._may_err_again() else None
+            return Unknown(word.lower(), arguments)
         if self.state not in STEPS[verb]:
             raise CommandError(OUT_OF_ORDER[verb])
+        if verb == "MAIL":
+            # It ends the transaction before it even where we refuse it ourselves.
+            self.state, self._recipients = STEPS[verb][self.state][1], 0
+        event = reader(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
             self._out.append(bytes(_TOO_LARGE))
             return None
@@ -221,7 +225,8 @@ class Engine:
         if decoder.bare_newline:
             if self.bare_newline == "reject":
                 self.refuse_message(_BARE_NEWLINE)
-            message = message.replace(b"\r", b"\n")
+            else:
+                message = message.replace(b"\r", b"\n")
         if self._is_over(decoder.size):
             self.refuse_message(_TOO_LARGE)
         if rest is not None:

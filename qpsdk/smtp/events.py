@@ -50,7 +50,7 @@ class MessageEnd(NamedTuple):
     """The final dot.
 
     Attributes:
-        size: Octets of the message with each line end counted as two (RFC 1870, 6).
+        size: Octets of the message with each CRLF counted as two (RFC 1870, 5).
         refusal: The reply, if the message may not be taken; nothing of it is to be kept.
     """
 

@@ -18,7 +18,7 @@ class State(Enum):
     MAIL = "has a sender"
     RCPT = "has a sender and recipients"
     MESSAGE = "sends a message"
-    CLOSED = "sent away"
+    CLOSED = "has quit, or was sent away"
 
 
 FINAL_DOT: Final = "."
@@ -32,7 +32,8 @@ STEPS: Final[dict[str, dict[State, tuple[State, State]]]] = {
     # command: {state it may come in: (state once accepted, state once refused)}
     "HELO": {s: (_READY, s) for s in _ANYWHERE},
     "EHLO": {s: (_READY, s) for s in _ANYWHERE},
-    # A second MAIL starts anew (qmail's habit), so its refusal leaves no transaction.
+    # A second MAIL starts anew (qmail's habit), so its refusal leaves no transaction: recipients
+    # that a client sends behind it unasked (RFC 2920) must not get the message of the first.
     "MAIL": dict.fromkeys((_READY, _MAIL, _RCPT), (_MAIL, _READY)),
     "RCPT": {s: (_RCPT, s) for s in (_MAIL, _RCPT)},
     "DATA": {_RCPT: (State.MESSAGE, _READY)},
@@ -41,7 +42,7 @@ STEPS: Final[dict[str, dict[State, tuple[State, State]]]] = {
     "NOOP": _ANYWHERE,
     "VRFY": _ANYWHERE,
     "HELP": _ANYWHERE,
-    "QUIT": _ANYWHERE,
+    "QUIT": dict.fromkeys(_ANYWHERE, (State.CLOSED, State.CLOSED)),
 }
 
 OUT_OF_ORDER: Final = {

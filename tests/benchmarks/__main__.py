@@ -293,8 +293,8 @@ def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="how often each host has its turn")
-    parser.add_argument("--messages", type=int, default=2000, help="of 4 KB, in each run")
-    parser.add_argument("--large-messages", type=int, default=12, help="of 10 MB, in each run")
+    parser.add_argument("--messages", type=int, default=1600, help="of 4 KB, in each run")
+    parser.add_argument("--large-messages", type=int, default=8, help="of 10 MB, in each run")
     options = parser.parse_args()
     for program in ("smtp-source", "qmqp-sink", "smtp-sink"):
         _program(program)

@@ -1,0 +1,293 @@
+"""Streams on real sockets, on asyncio's loop and on uvloop."""
+
+import asyncio
+import socket
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
+from qpsdk.server.stream import READ_AHEAD, SocketStream, connect
+from qpsdk.stream import Endpoint
+
+LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
+    """Run a coroutine on each kind of loop."""
+
+    def run_on(coroutine: Awaitable[None]) -> None:
+        with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
+            runner.run(asyncio.wait_for(coroutine, 20))
+
+    return run_on
+
+
+@asynccontextmanager
+async def connected(io_timeout: float = 10.0) -> AsyncIterator[tuple[SocketStream, socket.socket]]:
+    """A stream, and the plain socket at its other end."""
+    made: asyncio.Future[SocketStream] = asyncio.get_running_loop().create_future()
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SocketStream(io_timeout, on_made=made.set_result), "127.0.0.1", 0
+    )
+    try:
+        with socket.create_connection(server.sockets[0].getsockname()) as peer:
+            peer.setblocking(False)
+            stream = await made
+            yield stream, peer
+            stream.abort()
+            await asyncio.sleep(0)
+    finally:
+        server.close()
+
+
+async def receive(peer: socket.socket, size: int = 1_000_000) -> bytes:
+    """The peer's next bytes."""
+    return await asyncio.get_running_loop().sock_recv(peer, size)
+
+
+def reset(peer: socket.socket) -> None:
+    """Close so that the other side gets a reset."""
+    peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.close()
+
+
+def test_read_and_write(run: Callable[[Awaitable[None]], None]) -> None:
+    """What the peer sends is read, what is written arrives, and its end reads as nothing."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            peer.send(b"hello")
+            assert await stream.read() == b"hello"
+            stream.writelines([b"how", b" are"])
+            stream.write(b" you")
+            await stream.drain()
+            await stream.flush()
+            assert await receive(peer) == b"how are you"
+            peer.send(b"last")
+            peer.shutdown(socket.SHUT_WR)
+            assert await stream.read() == b"last"
+            assert await stream.read() == b""
+            assert stream.input_waiting
+            stream.write(b"still there")  # the peer has only ended its side
+            assert await receive(peer) == b"still there"
+
+    run(main())
+
+
+def test_reset_is_a_loss(run: Callable[[Awaitable[None]], None]) -> None:
+    """A reset calls back, and fails reads and drains; writes are ignored."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            lost = asyncio.Event()
+            stream.on_lost(lost.set)
+            reset(peer)
+            await lost.wait()
+            stream.write(b"into the void")
+            with pytest.raises(StreamError):
+                await stream.read()
+            with pytest.raises(StreamError):
+                await stream.drain()
+
+    run(main())
+
+
+def test_bytes_before_a_reset_are_read(run: Callable[[Awaitable[None]], None]) -> None:
+    """What came before the connection failed is still read."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            lost = asyncio.Event()
+            stream.on_lost(lost.set)
+            peer.send(b"5:Dbusy,")
+            while not stream.input_waiting:
+                await asyncio.sleep(0.01)
+            reset(peer)
+            await lost.wait()
+            assert await stream.read() == b"5:Dbusy,"
+            with pytest.raises(StreamError):
+                await stream.read()
+
+    run(main())
+
+
+def test_reading_pauses(run: Callable[[Awaitable[None]], None]) -> None:
+    """A peer that sends more than is read is held up; nothing is lost."""
+    total = 5_000_000
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            sending = asyncio.ensure_future(
+                asyncio.get_running_loop().sock_sendall(peer, b"x" * total)
+            )
+            await asyncio.sleep(0.2)
+            assert not sending.done()
+            got = len(first := await stream.read())
+            assert len(first) <= READ_AHEAD + 256 * 1024  # the loop reads that much at a time
+            while got < total:
+                got += len(await stream.read())
+            await sending
+
+    run(main())
+
+
+def test_writing_waits(run: Callable[[Awaitable[None]], None]) -> None:
+    """drain and flush wait for a slow peer; both return early for input, if asked to."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            stream.write(b"x" * 20_000_000)
+            draining = asyncio.ensure_future(stream.drain())
+            await asyncio.sleep(0.05)
+            assert not draining.done()
+            draining.cancel()
+            await asyncio.wait([draining])
+            flushing = asyncio.ensure_future(stream.flush(until_input=True))
+            await asyncio.sleep(0.05)
+            assert not flushing.done()
+            peer.send(b"stop!")
+            await flushing
+            await stream.drain(until_input=True)
+            assert await stream.read() == b"stop!"
+            flushing = asyncio.ensure_future(stream.flush())
+            left = 20_000_000
+            while left:
+                left -= len(await receive(peer))
+            await flushing
+
+    run(main())
+
+
+def test_silence_times_out(run: Callable[[Awaitable[None]], None]) -> None:
+    """A peer that neither gives nor takes a byte for too long is an error, and can be told so."""
+
+    async def main() -> None:
+        async with connected(io_timeout=0.2) as (stream, peer):
+            with pytest.raises(StreamTimeoutError, match=r"no progress for 0\.2 s"):
+                await stream.read()
+            stream.write(b"421 too slow")
+            assert await receive(peer) == b"421 too slow"
+            stream.write(b"x" * 20_000_000)
+            with pytest.raises(StreamTimeoutError):
+                await stream.drain()
+
+    run(main())
+
+
+def test_slow_progress_does_not_time_out(run: Callable[[Awaitable[None]], None]) -> None:
+    """The limit is for silence, not for the whole; time in which nobody waits does not count."""
+
+    async def main() -> None:
+        async with connected(io_timeout=0.3) as (stream, peer):
+            for _ in range(4):
+                asyncio.get_running_loop().call_later(0.15, peer.send, b"x")
+                assert await stream.read() == b"x"
+            await asyncio.sleep(0.5)
+            asyncio.get_running_loop().call_later(0.15, peer.send, b"y")
+            assert await stream.read() == b"y"
+
+    run(main())
+
+
+def test_finish_delivers_the_last_words(run: Callable[[Awaitable[None]], None]) -> None:
+    """A connection closed with input unread is not reset: the peer gets all that was said."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            loop = asyncio.get_running_loop()
+            peer.send(b"unread " * 1000)
+            stream.write(b"554 go away\r\n")
+            finishing = asyncio.ensure_future(stream.finish())
+            await loop.sock_sendall(peer, b"still talking " * 100_000)
+            said = b""
+            while data := await receive(peer):
+                said += data
+            assert said == b"554 go away\r\n"
+            peer.shutdown(socket.SHUT_WR)
+            await finishing
+
+    run(main())
+
+
+def test_connect(run: Callable[[Awaitable[None]], None], tmp_path: Path) -> None:
+    """Connects to names, addresses and unix sockets."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        path = str(tmp_path / "socket")
+        greeted: list[SocketStream] = []
+
+        def greet(stream: SocketStream) -> None:
+            greeted.append(stream)
+            stream.write(b"hi")
+
+        def greeting() -> SocketStream:
+            return SocketStream(5, on_made=greet)
+
+        tcp = await loop.create_server(greeting, "127.0.0.1", 0)
+        unix = await loop.create_unix_server(greeting, path)
+        port = tcp.sockets[0].getsockname()[1]
+        for endpoint in (
+            Endpoint("127.0.0.1", port),
+            Endpoint("localhost", port),
+            Endpoint(path=path),
+        ):
+            stream = await connect(endpoint, connect_timeout=5, io_timeout=5, session_timeout=5)
+            assert await stream.read() == b"hi"
+            stream.abort()
+            greeted.pop().abort()
+        tcp.close()
+        unix.close()
+        with pytest.raises(StreamConnectError, match="cannot connect"):
+            await connect(Endpoint("127.0.0.1", port), connect_timeout=5, io_timeout=5)
+        with pytest.raises(StreamConnectError, match="cannot connect"):
+            await connect(Endpoint(path=path + "x"), connect_timeout=5, io_timeout=5)
+
+    run(main())
+
+
+def test_connect_times_out(run: Callable[[Awaitable[None]], None]) -> None:
+    """A server that does not take the connection is given up."""
+
+    async def main() -> None:
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            endpoint = Endpoint(*full.getsockname())
+            others = [socket.socket() for _ in range(4)]
+            for other in others:
+                other.setblocking(False)
+                other.connect_ex(full.getsockname())
+            with pytest.raises(StreamConnectError, match=r"no connection within 0\.2 s"):
+                await connect(endpoint, connect_timeout=0.2, io_timeout=5)
+            for other in others:
+                other.close()
+
+    run(main())
+
+
+def test_session_limit(run: Callable[[Awaitable[None]], None]) -> None:
+    """The time for the whole session ends it, progress or not."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            stream = await connect(
+                Endpoint(*listener.getsockname()),
+                connect_timeout=5,
+                io_timeout=5,
+                session_timeout=0.2,
+            )
+            with pytest.raises(StreamTimeoutError, match="whole session"):
+                await stream.read()
+            with pytest.raises(StreamTimeoutError):
+                await stream.read()
+            stream.abort()
+            await asyncio.sleep(0.01)
+
+    run(main())
