@@ -37,11 +37,13 @@ class NetstringError(QpsdkError, ValueError):
     """The input is not a netstring (https://cr.yp.to/proto/netstrings.txt).
 
     Attributes:
+        problem: What is wrong.
         offset: How many bytes of the input are before the fault.
     """
 
-    def __init__(self, message: str, offset: int) -> None:
-        super().__init__(f"{message} at offset {offset}")
+    def __init__(self, problem: str, offset: int) -> None:
+        super().__init__(f"{problem} at offset {offset}")
+        self.problem = problem
         self.offset = offset
 
 

@@ -8,7 +8,7 @@ import pytest
 from qpsdk.errors import QMQPBodyError, QMQPResponseError, StreamError
 from qpsdk.qmqp import Package, Response, Verdict, deliver
 from qpsdk.qmqp.client import ONE_PIECE
-from qpsdk.testing import MemoryStream, pipe
+from qpsdk.testing import pipe
 
 SMALL = b"Subject: hi\n\nhello\n"
 LARGE = 3_000_000

@@ -5,7 +5,7 @@ The response is a netstring whose first byte is K (the server has taken responsi
 every recipient), Z (try again later) or D (do not try again).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -66,7 +66,7 @@ class Package:
 
     >>> package = Package.of(14, b"a@example.org", [b"b@example.com"])
     >>> package.head + b"Subject: hi\\n\\n\\n" + package.tail
-    b'49:14:Subject: hi\\n\\n\\n,13:a@example.org,13:b@example.com,,'
+    b'52:14:Subject: hi\\n\\n\\n,13:a@example.org,13:b@example.com,,'
     """
 
     message_size: int
@@ -160,7 +160,7 @@ class PackageDecoder:
     """Reads a package, fed in any slices, as strictly as the specification.
 
     >>> decoder = PackageDecoder()
-    >>> decoder.feed(b"12:3:hi\\n,0:,1:b,,")
+    >>> decoder.feed(b"13:3:hi\\n,0:,1:b,,")
     Received(message=b'hi\\n', sender=b'', recipients=(b'b',))
     """
 
@@ -189,7 +189,7 @@ class PackageDecoder:
                     case netstring.End(offset):
                         return self._finish(offset)
         except NetstringError as error:
-            raise _package_error(error, error.offset) from None
+            raise QMQPPackageError(error.problem, error.offset) from None
         return None
 
     def finish(self) -> QMQPPackageError:
@@ -200,29 +200,15 @@ class PackageDecoder:
         try:
             yield from self._inner.feed(piece)
         except NetstringError as error:
-            raise _package_error(error, self._start + error.offset) from None
+            raise QMQPPackageError(error.problem, self._start + error.offset) from None
 
     def _finish(self, offset: int) -> Received:
         try:
             self._inner.finish()
         except NetstringError as error:
-            raise _package_error(error, offset) from None
+            raise QMQPPackageError(error.problem, offset) from None
         if len(self._values) < 3:
             missing = ("the message", "the sender", "a recipient")[len(self._values)]
             raise QMQPPackageError(f"the package ends without {missing}", offset)
         message, sender, *recipients = self._values
         return Received(message, sender, tuple(recipients))
-
-
-def _package_error(error: NetstringError, offset: int) -> QMQPPackageError:
-    return QMQPPackageError(str(error).rpartition(" at offset ")[0], offset)
-
-
-def encode(message: bytes, sender: bytes, recipients: Iterable[bytes]) -> bytes:
-    """A whole package at once, for what fits in memory.
-
-    Raises:
-        QMQPEnvelopeError: As `Package.of`.
-    """
-    package = Package.of(len(message), sender, tuple(recipients))
-    return package.head + message + package.tail

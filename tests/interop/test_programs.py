@@ -133,9 +133,7 @@ def test_smtplib_send_message(smtp: smtplib.SMTP, fake: FakeServer) -> None:
     assert message.recipients == (b"one@example.com", b"two@example.com")
 
 
-def test_smtplib_one_of_several_recipients_is_refused(
-    smtp: smtplib.SMTP, fake: FakeServer
-) -> None:
+def test_smtplib_one_of_several_recipients_is_refused(smtp: smtplib.SMTP, fake: FakeServer) -> None:
     """The refused recipient is reported with our reply; the others get the message."""
     to = ["one@example.com", "two@elsewhere.example", "three@example.com"]
     refused = smtp.sendmail("sender@example.org", to, "Subject: Hello\r\n\r\nBody\r\n")

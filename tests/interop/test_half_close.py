@@ -1,0 +1,97 @@
+"""A client that has ended its side still gets what it asked for (EOF is not "gone")."""
+
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.interop.rig import (
+    FakeServer,
+    RunningHost,
+    ScriptedServer,
+    running_host,
+    wire,
+    without_received,
+)
+
+MESSAGE = b"Subject: pipelined\n\n.dot\nbody\n"
+COMMANDS = (
+    b"EHLO client.example.org\r\n"
+    b"MAIL FROM:<sender@example.org>\r\nRCPT TO:<recipient@example.com>\r\nDATA\r\n"
+)
+REST = wire(MESSAGE) + b".\r\nQUIT\r\n"
+
+
+@pytest.mark.parametrize("waits", [True, False], ids=["waits for 354", "waits for nothing"])
+def test_everything_pipelined(host: RunningHost, fake: FakeServer, waits: bool) -> None:
+    """A whole session in one piece, then half a close: all replies come, and the mail passes."""
+    with host.connect(greeted=False) as client:
+        client.send(COMMANDS)
+        first = [client.reply().code for _ in range(5)] if waits else []
+        client.send(REST)
+        client.end()
+        codes = first + [answer.code for answer in client.rest()]
+    assert codes == [220, 250, 250, 250, 354, 250, 221]
+    assert without_received(fake.take().message) == MESSAGE
+
+
+@pytest.mark.parametrize("goodbye", [b"QUIT\r\n", b""], ids=["QUIT", "no QUIT"])
+def test_a_slow_queue_outlives_the_half_close(
+    tmp_path: Path, scripted: ScriptedServer, goodbye: bytes
+) -> None:
+    """A queue plugin at work when the client ends its side is not cancelled."""
+
+    def slow(connection: socket.socket) -> None:
+        scripted.package(connection)
+        time.sleep(0.5)
+        connection.sendall(b"5:Kslow,")
+
+    scripted.script = slow
+    with running_host(tmp_path, scripted.address) as host:
+        with host.connect(greeted=False) as client:
+            client.send(COMMANDS + wire(MESSAGE) + b".\r\n" + goodbye)
+            client.end()
+            answers = client.rest()
+        codes = [answer.code for answer in answers]
+        assert codes == [220, 250, 250, 250, 354, 250, *([221] if goodbye else [])]
+        assert answers[5].text == b"2.0.0 slow"
+        assert host.log() == ""
+    assert scripted.packages == 1
+
+
+def test_half_close_before_the_greeting(host: RunningHost) -> None:
+    """A client that says nothing at all is greeted, and let go."""
+    with host.connect(greeted=False) as client:
+        client.end()
+        assert [answer.code for answer in client.rest()] == [220]
+
+
+def test_half_close_inside_the_message(host: RunningHost, fake: FakeServer) -> None:
+    """Without its final dot a message is not delivered, and not answered."""
+    with host.connect(greeted=False) as client:
+        client.send(COMMANDS + wire(MESSAGE))
+        client.end()
+        assert [answer.code for answer in client.rest()] == [220, 250, 250, 250, 354]
+    assert fake.messages == []
+
+
+def test_a_reset_while_the_queue_plugin_works(tmp_path: Path, scripted: ScriptedServer) -> None:
+    """The client vanishes after the package left: its outcome is waited for, and logged."""
+
+    def slow(connection: socket.socket) -> None:
+        scripted.package(connection)
+        time.sleep(0.5)
+        connection.sendall(b"5:Kslow,")
+
+    scripted.script = slow
+    with running_host(tmp_path, scripted.address, loglevel="LOGNOTICE") as host:
+        client = host.connect(greeted=False)
+        client.send(COMMANDS + wire(MESSAGE) + b".\r\n")
+        time.sleep(0.2)
+        client.reset()
+        time.sleep(0.6)
+        log = host.log()
+        assert "250 2.0.0 slow; the client was gone and could not be told" in log
+        assert "LOGCRIT" not in log
+        assert host.spooled() == []

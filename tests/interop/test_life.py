@@ -1,0 +1,308 @@
+"""How a host starts, how it refuses to start, and how it stops."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.interop.rig import (
+    PATIENCE,
+    Client,
+    FakeServer,
+    command,
+    eventually,
+    running_host,
+    without_received,
+    write_config,
+)
+
+STOPPED = b"4.3.2 mx.example.com Stopping, try again later"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_loses_nothing(tmp_path: Path, fake: FakeServer, number: signal.Signals) -> None:
+    """Idle clients get 421, a message on its way is finished and answered, then exit status 0.
+
+    The port is free at once: while the old host finishes its last message, the next one
+    listens there.
+    """
+    with running_host(tmp_path / "one", fake.address) as host:
+        with host.connect() as idle, host.connect() as greeted, host.connect() as busy:
+            greeted.hello()
+            busy.hello()
+            busy.begin()
+            busy.send(b"Subject: last\r\n\r\n")
+            host.signal(number)
+            for client in (idle, greeted):
+                answer = client.reply()
+                assert answer.code == 421
+                assert b"mx.example.com" in answer.text
+                assert client.rest() == []
+                client.close()
+            with pytest.raises(ConnectionRefusedError):
+                host.connect()
+            with (
+                running_host(tmp_path / "two", fake.address, listen=host.listen) as second,
+                second.connect() as client,
+            ):
+                assert second.address == host.address
+                client.hello()
+                assert client.deliver(b"Subject: next\n\n").code == 250
+            assert host.process.poll() is None
+            busy.send(b"body\r\n.\r\n")
+            assert [answer.code for answer in busy.rest()] == [250, 421]
+        assert host.exit_status() == 0
+        assert host.log() == ""
+    subjects = [without_received(m.message) for m in fake.messages]
+    assert subjects == [b"Subject: next\n\n", b"Subject: last\n\nbody\n"]
+
+
+@pytest.mark.parametrize(
+    ("last", "codes"),
+    [(b"RSET\r\n", [250, 421]), (b"QUIT\r\n", [221]), (b"RCPT TO:<x@y.example>\r\n", [550])],
+)
+def test_a_transaction_without_data_may_go_on(
+    tmp_path: Path, fake: FakeServer, last: bytes, codes: list[int]
+) -> None:
+    """After MAIL the client may still finish; once its transaction is over, it gets 421."""
+    with running_host(tmp_path, fake.address) as host:
+        with host.connect() as client:
+            client.hello()
+            assert client.ask(b"MAIL FROM:<sender@example.org>").code == 250
+            host.signal()
+            client.send(last)
+            if codes == [550]:
+                assert client.reply().code == 550
+                client.close()
+            else:
+                assert [answer.code for answer in client.rest()] == codes
+        assert host.exit_status() == 0
+
+
+def test_a_stop_with_no_clients(tmp_path: Path, fake: FakeServer) -> None:
+    """Nothing to wait for: the host ends at once, with nothing in the log."""
+    with running_host(tmp_path, fake.address) as host:
+        host.signal()
+        assert host.exit_status() == 0
+        assert host.log() == ""
+
+
+def test_a_unix_socket(tmp_path: Path, fake: FakeServer) -> None:
+    """The host listens on a unix socket too, and takes it away when it ends."""
+    path = tmp_path / "s"
+    with running_host(tmp_path, fake.address, listen=f"unix:{path}") as host:
+        assert host.listen == f"unix:{path}"
+        with Client(str(path)) as client:
+            client.hello()
+            assert client.deliver(b"Subject: local\n\n").code == 250
+        host.signal()
+        assert host.exit_status() == 0
+        assert not path.exists()
+    message = fake.take().message
+    assert without_received(message) == b"Subject: local\n\n"
+
+
+def test_ipv6(tmp_path: Path, fake: FakeServer) -> None:
+    """The host listens on IPv6, and says so in brackets."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with running_host(tmp_path, fake.address, listen="[::1]:0") as host:
+        assert host.listen.startswith("[::1]:")
+        with socket.create_connection(("::1", host.address[1]), PATIENCE) as client:
+            assert client.recv(3) == b"220"
+
+
+def test_several_listeners_from_the_config(tmp_path: Path, fake: FakeServer) -> None:
+    """Without --listen the host listens where config/listen says, and tells each address."""
+    config = write_config(
+        tmp_path / "config",
+        {"listen": f"127.0.0.1:0\nunix:{tmp_path}/s\n127.0.0.1:0", "me": "mx.example.com"},
+    )
+    with subprocess.Popen(command(config), stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            lines = [process.stdout.readline().decode() for _ in range(3)]
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    assert all(line.startswith("listening on ") for line in lines)
+    assert len(set(lines)) == 3
+
+
+def test_a_temporary_spool_goes_with_the_host(tmp_path: Path, fake: FakeServer) -> None:
+    """Without config/spool_dir there is a private temporary folder, deleted at the end."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    config = write_config(
+        tmp_path / "config",
+        {
+            "rcpthosts": "example.com",
+            "plugins": f"rcpt_ok\nqueue/qmqp_forward {fake.address[0]} {fake.address[1]}",
+            "size_threshold": "0",
+        },
+    )
+    environment = {**os.environ, "TMPDIR": str(temporary)}
+    with subprocess.Popen(
+        command(config, "127.0.0.1:0"), stdout=subprocess.PIPE, env=environment
+    ) as process:
+        try:
+            assert process.stdout is not None
+            port = int(process.stdout.readline().rpartition(b":")[2])
+            with Client(("127.0.0.1", port)) as client:
+                client.hello()
+                client.begin()
+                client.send(b"Subject: x\r\n\r\n")
+                (spool,) = temporary.iterdir()
+                assert eventually(lambda: len(list(spool.iterdir())) == 1)
+                assert stat.S_IMODE(spool.stat().st_mode) == 0o700
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+    assert list(temporary.iterdir()) == []
+
+
+def _refusal(config: Path, *listen: str) -> str:
+    """The one line with which a host refuses to start."""
+    done = subprocess.run(
+        command(config, *listen), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("qpsdk: ")
+    return line
+
+
+def test_no_config_directory(tmp_path: Path) -> None:
+    """A config directory that is none is named."""
+    line = _refusal(tmp_path / "missing", "127.0.0.1:0")
+    assert str(tmp_path / "missing") in line
+    assert "config directory" in line
+
+
+WRONG = {
+    # name: (file, its text, line, what would be right)
+    "no such plugin": ("plugins", "rcpt_ok\nqueue/qmqp_forwrd 192.0.2.1", 2, "queue/qmqp_forward"),
+    "a plugin name that is none": ("plugins", "# mine\n/etc/passwd", 2, "write one such as"),
+    "no argument": ("plugins", "rcpt_ok\n\nqueue/qmqp_forward", 3, "SERVER"),
+    "an argument too many": ("plugins", "rcpt_ok strict", 1, "rcpt_ok"),
+    "an option not known": ("plugins", "rcpt_ok strict=yes", 1, "strict"),
+    "a malformed server": ("plugins", "queue/qmqp_forward a:b:c", 1, "SERVER [PORT]"),
+    "a malformed port": ("plugins", "queue/qmqp_forward 192.0.2.1 x", 1, "SERVER [PORT]"),
+    "a port out of range": ("plugins", "queue/qmqp_forward 192.0.2.1 65536", 1, "SERVER [PORT]"),
+    "a time limit": ("plugins", "rcpt_ok timeout=soon", 1, "seconds"),
+    "on_error": ("plugins", "rcpt_ok on_error=maybe", 1, "declined or denysoft"),
+    "databytes": ("databytes", "10M", 1, "10485760"),
+    "size_threshold": ("size_threshold", "# bytes\n-1", 2, "10485760"),
+    "timeout": ("timeout", "0", 1, "300"),
+    "loglevel": ("loglevel", "LOGLOUD", 1, "LOGINFO"),
+    "loglevel 8": ("loglevel", "8", 1, "0 to 7"),
+    "bare_newline": ("bare_newline", "maybe", 1, "reject or normalize"),
+    "me": ("me", "mx example com", 1, "mx.example.com"),
+    "two values": ("me", "mx.example.com\nmx.example.net", 2, "one value"),
+    "listen": ("listen", "127.0.0.1:0\nnowhere", 2, "HOST:PORT"),
+    "listen on a strange port": ("listen", "127.0.0.1:65536", 1, "HOST:PORT"),
+}
+
+
+@pytest.mark.parametrize(("name", "text", "number", "remedy"), WRONG.values(), ids=WRONG.keys())
+def test_a_wrong_setting(tmp_path: Path, name: str, text: str, number: int, remedy: str) -> None:
+    """Exit status 2, and one line that names file, line and what would be right."""
+    config = write_config(tmp_path, {name: text})
+    line = _refusal(config, *(() if name == "listen" else ("127.0.0.1:0",)))
+    assert f"{config / name}:{number}: " in line
+    assert remedy in line
+
+
+def test_a_setting_that_is_no_text(tmp_path: Path) -> None:
+    """A file that is not UTF-8 is named, with the line."""
+    (tmp_path / "rcpthosts").write_bytes(b"")
+    (tmp_path / "me").write_bytes(b"# name\nm\xff\n")
+    assert f"{tmp_path / 'me'}:2: " in _refusal(tmp_path, "127.0.0.1:0")
+
+
+def _misspelt_hook(folder: Path) -> tuple[str, str]:
+    return "def hook_rctp(self, transaction, recipient, params): ...", "rcpt"
+
+
+def _wrong_arguments(folder: Path) -> tuple[str, str]:
+    return "def hook_rcpt(self, transaction): ...", "transaction, recipient, params"
+
+
+def _no_python(folder: Path) -> tuple[str, str]:
+    return "def hook_rcpt(self", "mine.py:3"
+
+
+@pytest.mark.parametrize("fault", [_misspelt_hook, _wrong_arguments, _no_python])
+def test_a_plugin_with_a_fault(tmp_path: Path, fault: Callable[[Path], tuple[str, str]]) -> None:
+    """A plugin of one's own that cannot be loaded: the line that asks for it is named."""
+    method, remedy = fault(tmp_path)
+    (tmp_path / "mine.py").write_text(
+        f"from qpsdk import Plugin\nclass Mine(Plugin):\n    {method}\n"
+    )
+    config = write_config(
+        tmp_path / "config", {"plugin_dirs": str(tmp_path), "plugins": "rcpt_ok\nmine"}
+    )
+    line = _refusal(config, "127.0.0.1:0")
+    assert f"{config / 'plugins'}:2: " in line
+    assert "mine" in line
+    assert remedy in line
+
+
+def test_a_spool_that_others_may_read(tmp_path: Path) -> None:
+    """An open spool folder is refused, with what to do about it."""
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o755)
+    spool.chmod(0o755)
+    config = write_config(tmp_path / "config", {"spool_dir": str(spool)})
+    line = _refusal(config, "127.0.0.1:0")
+    assert str(spool) in line
+    assert "chmod 700" in line
+
+
+def test_a_spool_that_cannot_be_made(tmp_path: Path) -> None:
+    """A spool folder below a file is refused."""
+    (tmp_path / "file").touch()
+    config = write_config(tmp_path / "config", {"spool_dir": str(tmp_path / "file" / "spool")})
+    assert str(tmp_path / "file" / "spool") in _refusal(config, "127.0.0.1:0")
+
+
+def test_a_spool_that_is_a_file(tmp_path: Path) -> None:
+    """A spool "folder" that is a file is refused before mail comes."""
+    (tmp_path / "file").touch(mode=0o600)
+    config = write_config(tmp_path / "config", {"spool_dir": str(tmp_path / "file")})
+    assert str(tmp_path / "file") in _refusal(config, "127.0.0.1:0")
+
+
+def test_a_port_in_use(tmp_path: Path) -> None:
+    """A port that another program has is named."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        line = _refusal(write_config(tmp_path, {"me": "mx.example.com"}), address)
+    assert address in line
+    assert "in use" in line
+
+
+@pytest.mark.parametrize("listen", ["nowhere", "127.0.0.1:x", "[::1", ":", "unix:"])
+def test_a_malformed_address_to_listen_on(tmp_path: Path, listen: str) -> None:
+    """--listen with an address that is none: what would be one is told."""
+    line = _refusal(write_config(tmp_path, {"me": "mx.example.com"}), listen)
+    assert repr(listen) in line
+    assert "HOST:PORT" in line
+
+
+def test_no_address_to_listen_on(tmp_path: Path) -> None:
+    """Neither --listen nor config/listen: both are named."""
+    line = _refusal(write_config(tmp_path, {"me": "mx.example.com"}))
+    assert str(tmp_path / "listen") in line
+    assert "--listen" in line

@@ -1,0 +1,113 @@
+"""What README.md shows is run: its plugin, and its commands against a real host."""
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qpsdk.testing import smtp
+from tests.programs import needs
+
+README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+
+
+def block(language: str, words: str) -> str:
+    """The one block with these words in it."""
+    (found,) = [text for name, text in BLOCKS if name == language and words in text]
+    return str(found)
+
+
+def shell(commands: str, folder: Path) -> str:
+    """Run shell commands; what they print."""
+    result = subprocess.run(
+        ["sh", "-ec", commands], cwd=folder, capture_output=True, text=True, timeout=30, check=False
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture
+def lab() -> Iterator[int]:
+    """`make run`, on a port of its own."""
+    command = [sys.executable, "-m", "qpsdk", "lab", "--listen", "127.0.0.1:0"]
+    command += ["--qmqp", "127.0.0.1:0"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
+        assert port is not None
+        try:
+            yield int(port[1])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            shown, _ = process.communicate(timeout=10)
+            assert process.returncode == 0
+            assert "queue/qmqp_forward answered OK" in shown
+            assert "18:friend@example.com," in shown
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def test_every_block_is_known() -> None:
+    """README.md shows nothing that is not run here, but the two make commands."""
+    known = {block("sh", "make run"), block("python", "class Gone")}
+    known |= {block("sh", "sendmail"), block("sh", "swaks --server"), block("sh", "mkdir")}
+    assert {text for _, text in BLOCKS} == known
+
+
+def test_plugin() -> None:
+    """The plugin refuses those who have left, with the words that the comment promises."""
+    names: dict[str, Any] = {}
+    exec(block("python", "class Gone"), names)
+
+    async def main() -> None:
+        async with smtp(names["Gone"]()) as client:
+            reply = await client.send("hi", recipients="ann@example.org")
+            assert str(reply) == "550 5.7.1 They no longer work here"
+
+    asyncio.run(main())
+
+
+def test_send_with_python(lab: int, tmp_path: Path) -> None:
+    """The Python that sends a message does."""
+    shell(block("sh", "sendmail").replace("2525", str(lab)), tmp_path)
+
+
+def test_send_with_swaks(lab: int, tmp_path: Path) -> None:
+    """The swaks command that sends a message does."""
+    needs("swaks")
+    shell(block("sh", "swaks --server").replace("2525", str(lab)), tmp_path)
+
+
+def test_run_your_own(tmp_path: Path) -> None:
+    """The commands of "Run your own" make a host that takes mail and forwards it."""
+    ports = [str(free_port()), str(free_port())]
+    commands = block("sh", "mkdir").replace("6281", ports[0]).replace("2526", ports[1])
+    commands = commands.replace(".venv/bin/qpsdk", f"{sys.executable} -m qpsdk")
+    with subprocess.Popen(
+        ["sh", "-ec", commands],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout is not None
+        try:
+            ready = {process.stdout.readline().strip() for _ in ports}
+            assert ready == {f"listening on 127.0.0.1:{port}" for port in ports}
+            shell(block("sh", "sendmail").replace("2525", ports[1]), tmp_path)
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+        assert "18:friend@example.com," in process.communicate(timeout=10)[0]
