@@ -49,9 +49,9 @@ def serve(
     """Run plugins on real mail, until SIGTERM or SIGINT."""
     from qpsdk import server
 
-    settings_source = Config(config)
-    log.configure(Settings.read(settings_source).loglevel)
-    server.serve(settings_source, listen or (), lambda at: print(f"listening on {at}", flush=True))
+    configuration = Config(config)
+    log.configure(Settings.read(configuration).loglevel)
+    server.serve(configuration, listen or (), lambda at: print(f"listening on {at}", flush=True))
 
 
 @app.command()
@@ -67,8 +67,8 @@ def fake_qmqp(
 @app.command("lab")
 def lab_(
     demo: Annotated[bool, typer.Option("--demo", help="Send one message, show it, exit.")] = False,
-    listen: Annotated[str, typer.Option(help="Where to take mail.")] = "127.0.0.1:2525",
-    qmqp: Annotated[str, typer.Option(help="Where the fake QMQP server is.")] = "127.0.0.1:6280",
+    listen: Annotated[str, typer.Option(help="HOST:PORT to take mail at.")] = "127.0.0.1:2525",
+    qmqp: Annotated[str, typer.Option(help="HOST:PORT of the fake server.")] = "127.0.0.1:6280",
 ) -> None:
     """Run a host that forwards to a fake QMQP server, and watch each message pass."""
     from qpsdk import lab
@@ -82,9 +82,12 @@ def lab_(
 
 def _endpoint(text: str) -> Endpoint:
     try:
-        return Endpoint.parse(text)
+        endpoint = Endpoint.parse(text)
     except ValueError as error:
         raise SetupError(str(error)) from None
+    if endpoint.path:
+        raise SetupError(f"{text!r} is no TCP address; write HOST:PORT or [V6]:PORT")
+    return endpoint
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ A file holds one value a line; blank lines and lines that begin with ``#`` say n
 """
 
 import platform
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
 from qpsdk.smtp import Limits
 from qpsdk.smtp.engine import BareNewline
+from qpsdk.stream import Endpoint
 
 T = TypeVar("T")
 
@@ -88,10 +90,17 @@ class Config:
             raise ConfigError(
                 "one value expected, this is another", self.path(name), lines[1].number
             )
+        return self._parse_line(name, lines[0], parse)
+
+    def parse_all(self, name: str, parse: Callable[[str], T]) -> list[T]:
+        """The values of a setting, each parsed. Arguments and errors as in `parse`."""
+        return [self._parse_line(name, line, parse) for line in self.lines(name)]
+
+    def _parse_line(self, name: str, line: Line, parse: Callable[[str], T]) -> T:
         try:
-            return parse(lines[0].text)
+            return parse(line.text)
         except ValueError as error:
-            raise ConfigError(str(error), self.path(name), lines[0].number) from None
+            raise ConfigError(str(error), self.path(name), line.number) from None
 
     def _read(self, name: str) -> str:
         if not isinstance(self._source, Path):
@@ -145,19 +154,22 @@ class Settings:
             ConfigError: One of them is wrong; file, line and what would be right are in it.
         """
         return cls(
-            me=config.parse("me", _host_name, "") or platform.node(),
+            me=config.parse("me", _host_name, "") or platform.node() or "localhost",
             limits=Limits(message=config.parse("databytes", _bytes, 0)),
             bare_newline=config.parse("bare_newline", _bare_newline, "reject"),
             size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
             spool_dir=config.parse("spool_dir", Path, None),
             timeout=config.parse("timeout", _seconds, DEFAULT_TIMEOUT),
             loglevel=config.parse("loglevel", _log_level, LogLevel.LOGWARN),
-            listen=tuple(config.get("listen")),
+            listen=tuple(config.parse_all("listen", _address)),
         )
 
 
+_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+
+
 def _host_name(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or " " in text or len(text) > 255:
+    if _HOST_NAME.fullmatch(text) is None:
         raise ValueError(f"{text!r} is no host name; write one such as mx.example.com")
     return text
 
@@ -172,6 +184,11 @@ def _seconds(text: str) -> float:
     if not text.isascii() or not text.isdigit() or int(text) == 0:
         raise ValueError(f"{text!r} is no number of seconds; write one such as 300")
     return float(text)
+
+
+def _address(text: str) -> str:
+    Endpoint.parse(text)
+    return text
 
 
 def _bare_newline(text: str) -> BareNewline:

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import DECLINED, DENYSOFT, LOGCRIT, LOGERROR, Constant
-from qpsdk.errors import PluginError
+from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
 from qpsdk.hooks import HOOKS, Hook
 from qpsdk.log import Scene, log, scene
 from qpsdk.message import Answer, Connection, Transaction
@@ -73,55 +72,86 @@ class Dispatcher:
     ) -> Outcome:
         """Ask the plugins until one has an opinion.
 
+        After each answer the hook `deny` or `ok` runs; it is told what was answered.
+
         Args:
             name: A hook that some plugin has.
             about: Whose hook it is; the answers are kept with it.
             arguments: What each plugin is given.
         """
         hook = HOOKS[name]
+        transaction = about if isinstance(about, Transaction) else None
         connection = about.connection if isinstance(about, Transaction) else about
-        for step in self._steps[name]:
-            scene.set(Scene(connection.id, name, step.plugin))
-            started = perf_counter()
-            failed = False
-            try:
-                result = None if step.blocking else step.method(*arguments)
-                if step.blocking or inspect.isawaitable(result):
-                    result = await self._wait(hook, step, result, about, arguments)
-                elif perf_counter() - started > HELD_LOOP:
-                    log(LOGERROR, _HELD_LOOP.format(perf_counter() - started))
+        queued = transaction if hook is _QUEUE else None
+        outer_scene = scene.get()
+        try:
+            for step in self._steps[name]:
+                scene.set(Scene(connection.id, name, step.plugin))
+                started = perf_counter()
+                failed = waited = False
+                try:
+                    result = None if step.blocking else step.method(*arguments)
+                    if step.blocking or inspect.isawaitable(result):
+                        waited = True
+                        result = await self._wait(step, result, arguments, queued)
+                    constant, message = _read(hook, result)
+                except (Exception, asyncio.CancelledError) as error:
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                        raise
+                    failed = True
+                    constant, message = _count_failure(hook, step, error), None
+                seconds = perf_counter() - started
+                if seconds > HELD_LOOP and not waited:
+                    log(LOGERROR, _HELD_LOOP.format(seconds))
                 if hook.ignored:
                     continue
-                constant, message = _read(hook, result)
-            except Exception as error:
-                failed = True
-                constant, message = _count_failure(hook, step, error), None
-            about.answers.append(
-                Answer(name, step.plugin, constant, message, perf_counter() - started)
-            )
-            if failed and hook is _QUEUE:
-                # The plugin may have handed the message over before it failed: nobody else
-                # gets it, and the client, told to come again, keeps it.
-                return Outcome(DECLINED, None, step.plugin)
-            if constant is not DECLINED:
-                return Outcome(constant, message, step.plugin)
-        return NO_OPINION
+                about.answers.append(Answer(name, step.plugin, constant, message, seconds))
+                if queued is not None:
+                    if constant in (OK, DONE):
+                        queued.hand_over()  # the plugin has it, and nothing cancels what follows
+                    elif constant is DECLINED and queued.handed_over and not failed:
+                        log(LOGERROR, "answered DECLINED when it had handed the message over")
+                        failed = True
+                follower = "deny" if constant.is_denial else "ok"
+                if follower in self._steps:
+                    told = (connection, transaction, name, step.plugin, constant, message)
+                    await self.run(follower, about, told)
+                if queued is not None and failed:
+                    # The plugin may have handed the message over before it failed: nobody else
+                    # gets it, and the client, told to come again, keeps it.
+                    return Outcome(DECLINED, None, step.plugin)
+                if constant is not DECLINED:
+                    return Outcome(constant, message, step.plugin)
+            return NO_OPINION
+        finally:
+            scene.set(outer_scene)
 
     async def _wait(
         self,
-        hook: Hook,
         step: _Step,
         result: Any,
-        about: Connection | Transaction,
         arguments: tuple[Any, ...],
+        queued: Transaction | None,
     ) -> Any:
-        """What an async or blocking method gives within its time limit."""
+        """What an async or blocking method gives within its time limit.
+
+        Args:
+            queued: The transaction, if it is being queued: then the limit ends where the message
+                is handed over, and a thread, which cannot be stopped, is waited for.
+        """
+        timer = asyncio.timeout(step.time_limit)
+
+        def end_limit() -> None:
+            if not timer.expired():
+                timer.reschedule(None)
+
         try:
-            async with asyncio.timeout(step.time_limit) as timer:
-                if hook is _QUEUE and isinstance(about, Transaction):
-                    about.on_hand_over(lambda: timer.reschedule(None))
-                    if step.blocking:  # a thread cannot be stopped, so it is waited for
-                        about.hand_over()
+            async with timer:
+                if queued is not None and step.blocking:
+                    queued.in_thread = True
+                    end_limit()
+                elif queued is not None:
+                    queued.on_hand_over(end_limit)
                 if step.blocking:
                     result = self._run_blocking(step.method, *arguments)
                 return await result
@@ -129,6 +159,10 @@ class Dispatcher:
             if timer.expired():
                 raise _TimeLimitError(f"took longer than {step.time_limit:g} s") from error
             raise
+        finally:
+            if queued is not None:
+                queued.in_thread = False
+                queued.on_hand_over(None)
 
 
 _QUEUE: Final = HOOKS["queue"]
@@ -147,10 +181,12 @@ class _AnswerError(Exception):
 
 def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     """Constant and message of what a hook method returned."""
+    if hook.ignored:
+        return DECLINED, None
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(constant, Constant):
         raise _AnswerError(
-            f"answered {result!r}, which is no constant: return one such as DECLINED"
+            f"answered {result!r:.200}, which is no constant: return one such as DECLINED"
         )
     if constant not in hook.effects:
         takes = ", ".join(c.name for c in hook.effects)
@@ -158,45 +194,33 @@ def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     return constant, message
 
 
-def _count_failure(hook: Hook, step: _Step, error: Exception) -> Constant:
+def _count_failure(hook: Hook, step: _Step, error: BaseException) -> Constant:
     """Log a failure; the constant that it counts as."""
+    soft = False
     if isinstance(error, _AnswerError):
         log(LOGERROR, str(error))
-        return DECLINED
-    if isinstance(error, _TimeLimitError):
+    elif isinstance(error, _TimeLimitError):
         log(LOGERROR, str(error))
         soft = True
     else:
         log(LOGCRIT, f"failed: {type(error).__name__}: {error}", error=error)
         soft = step.options.on_error == "denysoft"
-    return DENYSOFT if soft and DENYSOFT in hook.effects else DECLINED
+    return DENYSOFT if soft and DENYSOFT in hook.effects and hook is not _QUEUE else DECLINED
+
+
+def _is_cancelled() -> bool:
+    """Whether somebody cancelled our task; else a plugin awaited something that was cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[_Step, ...]]:
     chains: dict[str, list[_Step]] = {}
     for plugin in plugins:
-        for method_name in dir(plugin):
-            if method_name.startswith("hook_"):
-                plugin.register_hook(
-                    method_name.removeprefix("hook_"), getattr(plugin, method_name)
-                )
-        for hook_name, method, first in plugin.registrations:
-            hook = HOOKS[hook_name]
-            _check_arguments(plugin, hook, method)
-            limit = plugin.options.timeout or hook.time_limit
+        plugin.register_named_hooks()
+        for name, method, first in plugin.registrations:
+            limit = plugin.options.timeout or HOOKS[name].time_limit
             step = _Step(plugin.name, method, is_blocking(method), limit, plugin.options)
-            chain = chains.setdefault(hook_name, [])
+            chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}
-
-
-def _check_arguments(plugin: Plugin, hook: Hook, method: Method) -> None:
-    signature = inspect.signature(method)
-    try:
-        signature.bind(*hook.arguments)
-    except TypeError:
-        given = ", ".join(hook.arguments)
-        name = getattr(method, "__name__", repr(method))
-        raise PluginError(
-            f"{plugin.name}: the hook {hook.name} gives ({given}), but {name} takes {signature}"
-        ) from None

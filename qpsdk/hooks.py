@@ -52,20 +52,20 @@ class Effect:
         if self.code and "{me}" not in self.text:
             object.__setattr__(self, "_ready", Reply.make(self.code, self.text, self.enhanced))
 
-    def reply(self, me: str, message: str | bytes | None = None) -> Reply:
+    def reply(self, me: str, message: object = None) -> Reply:
         """The reply, with the plugin's message where this effect takes one.
 
         Args:
             me: The host's name.
-            message: The text that the plugin gave, of any number of lines.
+            message: The text that the plugin gave, of any number of lines; str() of what is none,
+                such as an exception.
         """
         if not message or (self.fixed and self.code != 421):
             return self._ready or Reply.make(self.code, self.text.format(me=me), self.enhanced)
-        if isinstance(message, bytes):
-            message = message.decode("ascii", "replace")
+        text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
         if self.fixed:
-            message = f"{self.text.format(me=me)}\n{message}"
-        return Reply.make(self.code, message, self.enhanced)
+            text = f"{self.text.format(me=me)}\n{text}"
+        return Reply.make(self.code, text, self.enhanced)
 
 
 GO_ON: Final = Effect()
@@ -314,14 +314,14 @@ _TABLE: Final = (
     Hook(
         "deny",
         ("connection", "transaction", "hook", "plugin", "constant", "message"),
-        "A plugin has denied something.",
+        "A plugin has answered with a denial.",
         {},
         ignored=True,
     ),
     Hook(
         "ok",
         ("connection", "transaction", "hook", "plugin", "constant", "message"),
-        "A hook has been answered, and not with a denial.",
+        "A plugin has answered with anything else, DECLINED included.",
         {},
         ignored=True,
     ),

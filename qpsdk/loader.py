@@ -4,7 +4,10 @@ import importlib
 import importlib.util
 import inspect
 import re
+import sys
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import entry_points
@@ -13,14 +16,17 @@ from types import ModuleType
 from typing import Final
 
 import qpsdk.plugins
+from qpsdk.constants import LogLevel
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError
+from qpsdk.log import Scene, scene
 from qpsdk.plugin import Host, Plugin, PluginOptions
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
 
 _NAME: Final = re.compile(r"(?P<name>[A-Za-z0-9_./-]+)(?::(?P<instance>[0-9]+))?")
+_LOG_LEVEL: Final = re.compile(r"[+-]?[0-7]")
 _OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
 
@@ -50,17 +56,16 @@ class PluginLine:
         Raises:
             ValueError: The name is none.
         """
-        name, *rest = text.split()
+        name, *rest = text.split() or [""]
         match = _NAME.fullmatch(name)
         if match is None or ".." in name or name.startswith(("/", ".", "-")):
             raise ValueError(f"{name!r} is no plugin name; write one such as queue/qmqp_forward")
-        options = [_OPTION.fullmatch(word) for word in rest]
-        return cls(
-            name,
-            match["name"],
-            tuple(word for word, option in zip(rest, options, strict=True) if option is None),
-            tuple((option[1], option[2]) for option in options if option is not None),
-        )
+        found = [_OPTION.fullmatch(word) for word in rest]
+        words = tuple(word for word, option in zip(rest, found, strict=True) if option is None)
+        options = tuple((option[1], option[2]) for option in found if option is not None)
+        if len(dict(options)) < len(options):
+            raise ValueError(f"{name}: an option is given twice")
+        return cls(name, match["name"], words, options)
 
 
 def load(host: Host) -> Dispatcher:
@@ -75,9 +80,11 @@ def load(host: Host) -> Dispatcher:
     plugins: list[Plugin] = []
     for line in config.lines("plugins"):
         try:
-            plugins.append(load_one(PluginLine.parse(line.text), host, directories))
+            parsed = PluginLine.parse(line.text)
         except ValueError as error:
             raise ConfigError(str(error), config.path("plugins"), line.number) from None
+        try:
+            plugins.append(load_one(parsed, host, directories))
         except PluginError as error:
             where = f"{config.path('plugins')}:{line.number}: "
             raise PluginError(f"{where}{error}") from error.__cause__
@@ -93,20 +100,26 @@ def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None
     Raises:
         PluginError: It cannot be found, is no plugin, or does not take its arguments.
     """
-    plugin = find(line.target, directories or [])()
+    plugin_class = find(line, directories or [])
+    try:
+        plugin = plugin_class()
+    except Exception as error:
+        raise PluginError(f"{line.name}: failed in __init__(): {_told(error)}") from error
     plugin.name = line.name
     register(plugin, host, line.words, dict(line.options))
     return plugin
 
 
 def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[str, str]) -> None:
-    """Give a plugin its host and its arguments.
+    """Give a plugin its host and its arguments, and have it register its hooks.
 
     Raises:
-        PluginError: It does not take them, or fails in `register`.
+        PluginError: It does not take them, fails in `register`, or has a hook that is none.
     """
     plugin.options = _host_options(plugin.name, options)
     plugin.attach(host)
+    if inspect.iscoroutinefunction(plugin.register):
+        raise PluginError(f"{plugin.name}: register() is async; it has to be a plain def")
     signature = inspect.signature(plugin.register)
     try:
         signature.bind(host, *words, **options)
@@ -116,19 +129,22 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
             f" it takes: {_usage(plugin, signature)}"
         ) from None
+    scene_before = scene.get()
+    scene.set(Scene("", "register", plugin.name))
     try:
         plugin.register(host, *words, **options)
+        plugin.register_named_hooks()
     except (PluginError, ConfigError):
         raise
-    except ValueError as error:
+    except ValueError as error:  # how a plugin says that an argument is wrong
         raise PluginError(f"{plugin.name}: {error}") from error
     except Exception as error:
-        raise PluginError(
-            f"{plugin.name}: failed in register(): {type(error).__name__}: {error}"
-        ) from error
+        raise PluginError(f"{plugin.name}: failed in register(): {_told(error)}") from error
+    finally:
+        scene.set(scene_before)
 
 
-def find(target: str, directories: list[Path]) -> type[Plugin]:
+def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
     """The class that a name in `config/plugins` means.
 
     Looked for as a file in `directories`, a bundled plugin, an entry point, a dotted name.
@@ -137,21 +153,27 @@ def find(target: str, directories: list[Path]) -> type[Plugin]:
     Raises:
         PluginError: There is none, with all the places that were looked at.
     """
-    relative = Path(target.replace("-", "_") + ".py")
+    target = line.target
+    name = target.replace("-", "_")
     looked: list[str] = []
     for directory in directories:
-        path = directory / relative
+        path = directory / f"{name}.py"
         if path.is_file():
-            return _only_plugin(_import_file(path, target), path)
+            return _only_plugin(_import_file(path, line.name), path)
         looked.append(str(path))
-    if (bundled := Path(target.replace("-", "_")).as_posix()) in bundled_plugins():
-        module = importlib.import_module("qpsdk.plugins." + bundled.replace("/", "."))
-        return _only_plugin(module, Path(module.__file__ or target))
-    for entry in entry_points(group=ENTRY_POINTS, name=target):
-        return _checked(entry.load(), f"entry point {target}")
+    if name in bundled_plugins():
+        module = importlib.import_module("qpsdk.plugins." + name.replace("/", "."))
+        return _only_plugin(module, Path(module.__file__ or name))
+    installed = {entry.name.replace("-", "_"): entry for entry in entry_points(group=ENTRY_POINTS)}
+    if name in installed:
+        with _importing(f"entry point {target}"):
+            return _checked(installed[name].load(), f"entry point {target}")
     if "." in target and "/" not in target:
-        return _import_dotted(target)
-    near = get_close_matches(target, [*bundled_plugins(), *_installed()], 1)
+        module_name, _, class_name = target.rpartition(".")
+        with _importing(target):
+            return _checked(getattr(importlib.import_module(module_name), class_name), target)
+    known = [*(n for at in directories for n in _names(at)), *bundled_plugins(), *installed]
+    near = get_close_matches(name, known, 1)
     raise PluginError(
         f"{target}: no such plugin"
         + (f"; did you mean {near[0]}?" if near else "")
@@ -161,50 +183,69 @@ def find(target: str, directories: list[Path]) -> type[Plugin]:
 
 def bundled_plugins() -> list[str]:
     """The names of the plugins in this package."""
-    (root,) = [Path(path) for path in qpsdk.plugins.__path__]
-    files = (path.relative_to(root).with_suffix("") for path in root.rglob("*.py"))
+    (root,) = qpsdk.plugins.__path__
+    return _names(Path(root))
+
+
+def _names(directory: Path) -> list[str]:
+    """The names of the plugins that are files in `directory`."""
+    files = (path.relative_to(directory).with_suffix("") for path in directory.rglob("*.py"))
     return sorted(path.as_posix() for path in files if not path.name.startswith("_"))
 
 
-def _installed() -> Iterator[str]:
-    return (entry.name for entry in entry_points(group=ENTRY_POINTS))
-
-
-def _import_file(path: Path, target: str) -> ModuleType:
-    module_name = f"qpsdk_plugin_{re.sub(r'[^A-Za-z0-9]', '_', target)}"
+def _import_file(path: Path, name: str) -> ModuleType:
+    # A module for each line of `config/plugins`, as in qpsmtpd; what is imported there, such as
+    # dataclasses and pickle, may look for it among Python's modules.
+    module_name = f"qpsdk_plugin/{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
-    except SyntaxError as error:
-        raise PluginError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except Exception as error:
-        raise PluginError(f"{path}: cannot be imported: {type(error).__name__}: {error}") from error
+        with _importing(str(path)):
+            spec.loader.exec_module(module)
+    except PluginError:
+        del sys.modules[module_name]
+        raise
     return module
 
 
-def _import_dotted(target: str) -> type[Plugin]:
-    module_name, _, class_name = target.rpartition(".")
+@contextmanager
+def _importing(what: str) -> Iterator[None]:
+    """Turn whatever an author's module does when it is imported into a PluginError."""
     try:
-        return _checked(getattr(importlib.import_module(module_name), class_name), target)
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"{target}: cannot be imported: {error}") from error
+        yield
+    except PluginError:
+        raise
+    except SyntaxError as error:
+        raise PluginError(f"{error.filename}:{error.lineno}: {error.msg}") from None
+    except Exception as error:
+        raise PluginError(f"{what}: cannot be imported: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    """What went wrong, and on which line of the plugin or of what it called."""
+    ours = (__file__, importlib.__file__)
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [f" ({f.filename}:{f.lineno})" for f in frames if f.filename not in ours]
+    lines = [line for line in lines if not line.startswith(" (<")]  # Python's own importing
+    return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
 
 
 def _only_plugin(module: ModuleType, path: Path) -> type[Plugin]:
-    classes = [
-        value
+    classes = {  # what is imported from elsewhere is not the file's own
+        value.__name__: value
         for value in vars(module).values()
         if isinstance(value, type)
         and issubclass(value, Plugin)
         and value.__module__ == module.__name__
-    ]
+    }
     if len(classes) != 1:
-        names = ", ".join(c.__name__ for c in classes) or "none"
-        raise PluginError(f"{path}: one subclass of Plugin expected, found {names}")
-    return classes[0]
+        raise PluginError(
+            f"{path}: one subclass of Plugin expected, found {', '.join(classes) or 'none'}"
+        )
+    return classes.popitem()[1]
 
 
 def _checked(value: object, target: str) -> type[Plugin]:
@@ -219,11 +260,12 @@ def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             words.append(f"[{parameter.name} ...]")
-        elif parameter.kind is parameter.KEYWORD_ONLY:
-            words.append(f"[{parameter.name}=...]")
-        elif parameter.kind is not parameter.VAR_KEYWORD:
-            name = parameter.name.upper()
-            words.append(name if parameter.default is parameter.empty else f"[{name}]")
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            words.append(f"[{parameter.name}=... ...]")
+        else:
+            named = parameter.kind is parameter.KEYWORD_ONLY
+            word = f"{parameter.name}=..." if named else parameter.name.upper()
+            words.append(word if parameter.default is parameter.empty else f"[{word}]")
     return " ".join([plugin.name, *words])
 
 
@@ -231,11 +273,18 @@ def _host_options(name: str, options: dict[str, str]) -> PluginOptions:
     """Take out of `options` what the host keeps for itself."""
     result = PluginOptions()
     if (timeout := options.pop("timeout", None)) is not None:
-        if not timeout.isdigit() or int(timeout) == 0:
-            raise PluginError(f"{name}: timeout={timeout} is no number of seconds")
+        if not timeout.isascii() or not timeout.isdigit() or int(timeout) == 0:
+            raise PluginError(f"{name}: timeout={timeout}: write a number of seconds, such as 60")
         result.timeout = float(timeout)
     if (on_error := options.pop("on_error", None)) is not None:
         if on_error not in ("declined", "denysoft"):
             raise PluginError(f"{name}: on_error={on_error}: write declined or denysoft")
         result.on_error = on_error
+    if (loglevel := options.pop("loglevel", None)) is not None:
+        if _LOG_LEVEL.fullmatch(loglevel) is None:
+            raise PluginError(f"{name}: loglevel={loglevel}: write 0 to 7, or +1 or -1 to shift")
+        if loglevel.isdigit():
+            result.loglevel = LogLevel(int(loglevel))
+        else:
+            result.loglevel_shift = int(loglevel)
     return result

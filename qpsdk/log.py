@@ -22,8 +22,8 @@ _NUMBERS: Final = {
     LogLevel.LOGDEBUG: logging.DEBUG,
 }
 
-for _level, _number in _NUMBERS.items():
-    logging.addLevelName(_number, _level.name)
+# In our own lines only: `logging.addLevelName` would rename every library's CRITICAL and ERROR.
+_NAMES: Final = {number: level.name for level, number in _NUMBERS.items()}
 
 logger: Final = logging.getLogger("qpsdk")
 
@@ -67,20 +67,20 @@ def escape(text: str) -> str:
 
 
 class Formatter(logging.Formatter):
-    """``LEVEL [connection] (hook) plugin: text``, on one line, the time in front."""
+    """``TIME LEVEL [connection] (hook) plugin: text``, on one line."""
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; a traceback follows it, each of its lines indented."""
         at: Scene = getattr(record, "scene", Scene())
-        parts = [self.formatTime(record), record.levelname]
+        parts = [self.formatTime(record), _NAMES.get(record.levelno, record.levelname)]
         if at.connection:
             parts.append(f"[{at.connection}]")
         if at.hook:
             parts.append(f"({at.hook})")
         if at.plugin:
             parts.append(f"{at.plugin}:")
-        parts.append(escape(record.getMessage()))
-        line = " ".join(parts)
+        parts.append(record.getMessage())
+        line = escape(" ".join(parts))
         if record.exc_info:
             trace = self.formatException(record.exc_info)
             line += "".join(f"\n    {escape(part)}" for part in trace.splitlines())

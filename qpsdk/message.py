@@ -87,6 +87,7 @@ class Transaction:
         smtputf8: True if the client asked for it (RFC 6531).
         data_size: Octets of the message as it came, line ends counted as two.
         answers: What each plugin answered so far.
+        in_thread: True while a queue plugin is at work in a thread; the host sets it.
     """
 
     def __init__(self, connection: Connection, id: str, spool: Spool, max_header: int) -> None:
@@ -105,6 +106,7 @@ class Transaction:
         self._body_start = 0
         self._separator = b""
         self._body: io.BufferedReader | None = None  # what body_getline reads from
+        self.in_thread = False
         self._handed_over = False
         self._on_hand_over: Callable[[], None] | None = None
 
@@ -132,10 +134,13 @@ class Transaction:
 
     @property
     def handed_over(self) -> bool:
-        """True once another server may have taken the message."""
-        return self._handed_over
+        """True once another server may have taken the message.
 
-    def on_hand_over(self, callback: Callable[[], None]) -> None:
+        A queue plugin in a thread may do so at any moment.
+        """
+        return self._handed_over or self.in_thread
+
+    def on_hand_over(self, callback: Callable[[], None] | None) -> None:
         """Have the host call back when that happens: it then stops counting time."""
         self._on_hand_over = callback
 
@@ -152,9 +157,9 @@ class Transaction:
         if self._header_reader is None:
             return False
         found = self._header_reader.feed(block)
+        if (found[0] if found else self._header_reader).size > self._max_header:
+            raise MessageTooLargeError(f"the header is over {self._max_header} bytes")
         if found is None:
-            if self._header_reader.size > self._max_header:
-                raise MessageTooLargeError(f"the header is over {self._max_header} bytes")
             return False
         self._end_header(*found)
         return True
@@ -172,7 +177,7 @@ class Transaction:
         self._body_start = header.size
         # A message that begins with white space has no header; under a field of ours its first
         # line would become a part of that field.
-        self._separator = b"\n" if rest[:1] in (b" ", b"\t") else b""
+        self._separator = b"\n" if not header.size and rest[:1] in (b" ", b"\t") else b""
         self._header_reader = None
 
     # The message to read

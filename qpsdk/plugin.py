@@ -1,5 +1,6 @@
 """The base class of plugins, and the host as they see it."""
 
+import inspect
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from qpsdk.config import Config, Settings
 from qpsdk.constants import Constant, LogLevel
 from qpsdk.errors import PluginError
-from qpsdk.hooks import HOOKS, hook_name
+from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.log import log
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
@@ -98,10 +99,24 @@ class PluginOptions:
     Attributes:
         timeout: Seconds for each hook; None for the hook's own limit.
         on_error: What an exception counts as: ``declined`` or ``denysoft``.
+        loglevel: The level of every line that the plugin logs; None for its own choice.
+        loglevel_shift: Added to that choice.
     """
 
     timeout: float | None = None
     on_error: str = "declined"
+    loglevel: LogLevel | None = None
+    loglevel_shift: int = 0
+
+    def level(self, level: LogLevel) -> LogLevel:
+        """The level at which a line of the plugin is logged.
+
+        >>> PluginOptions(loglevel_shift=-2).level(LogLevel.LOGINFO)
+        <LogLevel.LOGWARN: 4>
+        """
+        if self.loglevel is not None:
+            return self.loglevel
+        return LogLevel(min(max(level + self.loglevel_shift, 0), LogLevel.LOGDEBUG))
 
 
 class Plugin:
@@ -148,18 +163,38 @@ class Plugin:
         Methods that are named after their hook need no registration.
 
         Raises:
-            PluginError: There is no such hook.
+            PluginError: There is no such hook, or the method does not take what it gives.
         """
         name = hook_name(hook)
         if name not in HOOKS:
             near = get_close_matches(name, HOOKS, 1, 0.0)
             raise PluginError(f"{self.name}: there is no hook {hook!r}; did you mean {near[0]!r}?")
+        self._check_arguments(HOOKS[name], method)
         if not any(name == r.hook and method == r.method for r in self.registrations):
             self.registrations.append(Registration(name, method, first))
 
+    def register_named_hooks(self) -> None:
+        """Register the methods named ``hook_NAME``, as the host does. Raises as `register_hook`."""
+        for name in dir(self):
+            if name.startswith("hook_"):
+                self.register_hook(name.removeprefix("hook_"), getattr(self, name))
+
+    def _check_arguments(self, hook: Hook, method: Method) -> None:
+        name = getattr(method, "__name__", repr(method))
+        if not callable(method):
+            raise PluginError(f"{self.name}: {name}, for the hook {hook.name}, is no method")
+        signature = inspect.signature(method)
+        try:
+            signature.bind(*hook.arguments)
+        except TypeError:
+            given = ", ".join(hook.arguments)
+            raise PluginError(
+                f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {signature}"
+            ) from None
+
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
-        log(level, *words)
+        log(self.options.level(level), *words)
 
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
@@ -172,7 +207,12 @@ def blocking(method: _M) -> _M:
     >>> class Slow(Plugin):
     ...     @blocking
     ...     def hook_rcpt(self, transaction, recipient, params): ...
+
+    Raises:
+        TypeError: It is ``async``, and would only be begun there.
     """
+    if inspect.iscoroutinefunction(method):
+        raise TypeError(f"{method.__qualname__} is async: it cannot be @blocking, too")
     method.__dict__["qpsdk_blocking"] = True
     return method
 

@@ -11,6 +11,9 @@ _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
     "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
 )  # fmt: skip
+MAX_FOR: Final = 900
+"""Octets of an address that is named in the field: a line may have 998 (RFC 5322, 2.1.1)."""
+
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
 
 
@@ -18,18 +21,16 @@ def received(transaction: Transaction, me: str, now: float) -> str:
     r"""The field's value, folded.
 
     Args:
-        transaction: A single recipient is named in it; several are not, since each would learn
-            of the others (RFC 5321, 7.6).
+        transaction: Its recipient is named in the field if there is only one: of several, each
+            would learn of the others (RFC 5321, 7.6).
         me: This host's name.
         now: Seconds since the epoch.
     """
     connection = transaction.connection
-    recipients = transaction.recipients
-    recipient = f"\n\tfor {recipients[0]}" if len(recipients) == 1 else ""
     return (
         f"from {_said(connection.hello_host)} ({_seen(connection)})"
         f"\n\tby {me} (qpsdk) with {protocol(transaction)} id {transaction.id}"
-        f"{recipient};\n\t{date(int(now))}"
+        f"{_for(transaction)};\n\t{date(int(now))}"
     )
 
 
@@ -54,13 +55,24 @@ def date(seconds: int) -> str:
     )
 
 
+def _for(transaction: Transaction) -> str:
+    if len(transaction.recipients) != 1:
+        return ""
+    recipient = str(transaction.recipients[0])
+    # A plugin may have added one that only SMTPUTF8 could name, or that fits on no line (RFC
+    # 5322, 2.1.1); the clause is optional.
+    if not (transaction.smtputf8 or recipient.isascii()) or len(recipient.encode()) > MAX_FOR:
+        return ""
+    return f"\n\tfor {recipient}"
+
+
 def _said(host: bytes) -> str:
     # The client chooses this text, so it may hold no comment, quote or white space of its own.
     return _UNSAFE.sub("?", host.decode("ascii", "replace"))[:255] or "unknown"
 
 
 def _seen(connection: Connection) -> str:
-    address = connection.remote_ip
+    address = connection.remote_ip.partition("%")[0]  # a zone means nothing on another host
     if not address:
         return "local"
     return f"[IPv6:{address}]" if ":" in address else f"[{address}]"

@@ -13,7 +13,7 @@ class RcptOk(Plugin):
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
         """OK for a domain of ours, else DENY."""
-        host = recipient.host.lower().decode("utf-8", "replace")
+        host = recipient.host.decode("utf-8", "replace").lower()
         if not host:  # only <postmaster> comes without a domain (RFC 5321, 4.5.1)
             return OK
         if transaction.connection.relay_client:

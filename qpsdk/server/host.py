@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -42,9 +43,16 @@ def new_host(config: Config) -> Host:
         settings=settings,
         connect=connect,
         run_blocking=asyncio.to_thread,
-        new_id=lambda: os.urandom(5).hex(),
+        new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir),
     )
+
+
+def _ids() -> Callable[[], str]:
+    """Names for connections: those of one process share their first six letters."""
+    process = os.urandom(3).hex()
+    numbers = itertools.count(1)
+    return lambda: f"{process}{next(numbers):x}"
 
 
 class Server:

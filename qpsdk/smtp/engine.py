@@ -99,6 +99,7 @@ class Engine:
 
         After an event that waits for a reply, call `reply` before you call this again.
         """
+        assert not self._pending, "the event before waits for its reply"
         while self.state is not State.CLOSED:
             if self._decoder is not None:
                 return self._read_message(self._decoder)
@@ -148,7 +149,7 @@ class Engine:
         if reply is not None:
             self._out.append(bytes(reply))
         self.state = State.CLOSED
-        self._decoder = None
+        self._decoder, self._pending = None, ""
 
     def data_to_send(self) -> list[bytes]:
         """The replies since the last call. Sent together, they make pipelining quick."""

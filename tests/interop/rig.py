@@ -6,6 +6,7 @@ runs the package's own fake QMQP server, which it also tests.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import re
@@ -48,7 +49,11 @@ class Client:
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(PATIENCE)
-        self.socket.connect(address)
+        try:
+            self.socket.connect(address)
+        except OSError:
+            self.socket.close()
+            raise
         if family == socket.AF_INET:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._lines = self.socket.makefile("rb")
@@ -344,10 +349,8 @@ class ScriptedServer:
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 self.request.settimeout(PATIENCE)
-                try:
+                with contextlib.suppress(ConnectionError):  # the host may well close first
                     outer.script(self.request)
-                except ConnectionError:
-                    pass  # the host may well close first
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True
@@ -415,9 +418,8 @@ class QMQPSink:
             self.process = subprocess.Popen(
                 [program, "-c", "127.0.0.1:0", "100"], stdout=count, stdin=subprocess.DEVNULL
             )
-        found: list[int] = []
-        assert eventually(lambda: bool(found.extend(self._ports()) or found)), "it does not listen"
-        self.address = ("127.0.0.1", found[0])
+        assert eventually(lambda: bool(self._ports())), "it does not listen"
+        self.address = ("127.0.0.1", self._ports()[0])
 
     def _ports(self) -> list[int]:
         """The ports that the process listens on: it takes port 0, but does not tell."""

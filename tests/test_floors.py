@@ -1,0 +1,180 @@
+"""The floors of the house: who may import whom, and what the lower floors do without."""
+
+import ast
+import subprocess
+import sys
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import qpsdk
+
+HOUSE = Path(qpsdk.__file__).parent
+
+FLOORS = {
+    0: "constants errors address reply netstring header stream",
+    1: "smtp qmqp",
+    2: "hooks message plugin config loader dispatcher log received spool",
+    3: "session",
+    4: "server testing plugins scaffold cli lab __main__",
+}
+"""Each room on its floor. A new module gets its place here, with thought."""
+
+EXCEPTIONS = {
+    ("qpsdk.loader", "qpsdk.plugins"): "only to know the folder that the bundled plugins are in",
+}
+
+FLOOR = {f"qpsdk.{room}": floor for floor, rooms in FLOORS.items() for room in rooms.split()}
+
+OUTSIDE = {
+    "asyncio",
+    "concurrent.futures",
+    "http",
+    "logging",
+    "multiprocessing",
+    "select",
+    "selectors",
+    "signal",
+    "socket",
+    "socketserver",
+    "ssl",
+    "subprocess",
+    "tempfile",
+    "threading",
+    "_socket",
+    "_ssl",
+}
+"""What the floors 0 and 1 do not even load: loops, sockets, threads, processes, files."""
+
+
+def name_of(path: Path) -> str:
+    """Return the dotted name of a module by its file."""
+    parts = path.relative_to(HOUSE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {
+    name_of(path): path
+    for path in sorted(HOUSE.rglob("*.py"))
+    # The templates of a new project are text for another place.
+    if "scaffold" not in path.relative_to(HOUSE).parts[:-1] or path.name == "__init__.py"
+}
+
+
+def room(module: str) -> str:
+    """Return the room that a module is in: qpsdk.smtp for qpsdk.smtp.data."""
+    return ".".join(module.split(".")[:2])
+
+
+def imports(module: str, *, everywhere: bool = True) -> set[str]:
+    """Read which modules one imports; not `everywhere`: only as it is loaded itself."""
+    path = MODULES[module]
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+    found: set[str] = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+            source = ".".join([*(parents if node.level else []), node.module or ""]).strip(".")
+            names = {f"{source}.{alias.name}" for alias in node.names}
+            found |= (names & MODULES.keys()) or {source}
+    return found
+
+
+def test_imports_are_read() -> None:
+    """The reading itself works: on relative, absolute and nested imports."""
+    assert "qpsdk.errors" in imports("qpsdk.header")
+    assert "qpsdk.netstring" in imports("qpsdk.qmqp.protocol")
+    assert "qpsdk.server.stream" in imports("qpsdk.testing.fake_qmqp")
+    assert "qpsdk.server.stream" not in imports("qpsdk.testing.fake_qmqp", everywhere=False)
+    assert {"re", "qpsdk.reply"} <= imports("qpsdk.smtp.commands")
+
+
+def test_every_module_has_a_floor() -> None:
+    """Each module is on a floor, and each room that is named exists."""
+    assert {room(module) for module in MODULES} - {"qpsdk"} == set(FLOOR)
+
+
+@pytest.mark.parametrize("module", [module for module in MODULES if module != "qpsdk"])
+def test_imports_lead_down(module: str) -> None:
+    """A module imports from its own floor or lower ones; the public names are for floor 4."""
+    floor = FLOOR[room(module)]
+    for imported in imports(module):
+        if imported.partition(".")[0] != "qpsdk" or (module, imported) in EXCEPTIONS:
+            continue
+        below = 4 if imported == "qpsdk" else FLOOR[room(imported)]
+        assert below <= floor, f"{module} on floor {floor} imports {imported} on floor {below}"
+
+
+def test_no_circle() -> None:
+    """No two modules need each other: there is an order in which each can be read by itself."""
+    graph = {
+        module: imports(module, everywhere=False) & MODULES.keys() - {"qpsdk"}
+        for module in MODULES
+        if module != "qpsdk"
+    }
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
+
+
+@pytest.mark.parametrize(
+    "module", [module for module in MODULES if FLOOR.get(room(module), 2) <= 3]
+)
+def test_standard_library_only(module: str) -> None:
+    """The core imports nothing but itself and the standard library."""
+    roots = {imported.partition(".")[0] for imported in imports(module)}
+    assert roots - sys.stdlib_module_names <= {"qpsdk"}
+
+
+def load(modules: list[str], *, alone: bool) -> set[str]:
+    """Import modules in a Python without any package installed; what that has loaded.
+
+    Args:
+        alone: Without the public names of the package, which have floor 2 loaded.
+    """
+    package = f"m = sys.modules['qpsdk'] = type(sys)('qpsdk'); m.__path__ = [{str(HOUSE)!r}]"
+    lines = [
+        "import importlib, sys",
+        f"sys.path.insert(0, {str(HOUSE.parent)!r})",
+        package if alone else "import qpsdk",
+        f"for module in {modules!r}: importlib.import_module(module)",
+        "print(*sys.modules)",
+    ]
+    process = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", "\n".join(lines)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert process.returncode == 0, process.stderr
+    return set(process.stdout.split())
+
+
+def on_floors(*floors: int) -> list[str]:
+    """List the modules of some floors."""
+    return [module for module in MODULES if FLOOR.get(room(module), -1) in floors]
+
+
+def test_words_and_wires_load_nothing_from_outside() -> None:
+    """The floors 0 and 1 load no event loop, socket, thread or process, not even indirectly."""
+    loaded = load(on_floors(0, 1), alone=True)
+    assert {"qpsdk.smtp.engine", "qpsdk.qmqp.client"} <= loaded
+    assert loaded & OUTSIDE == set()
+
+
+def test_public_names_open_nothing() -> None:
+    """Nor do the public names, which have floor 2: but logging has threads, the spool files."""
+    loaded = load(["qpsdk.netstring", "qpsdk.smtp", "qpsdk.qmqp"], alone=False)
+    assert loaded & OUTSIDE <= {"logging", "threading", "tempfile"}
+
+
+def test_the_core_needs_no_package() -> None:
+    """All of the floors 0 to 3 can be imported where nothing is installed."""
+    loaded = load(on_floors(0, 1, 2, 3), alone=False)
+    assert "qpsdk.session" in loaded
+    assert not any(
+        name.startswith(("qpsdk.server", "qpsdk.testing", "qpsdk.cli")) for name in loaded
+    )
