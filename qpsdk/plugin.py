@@ -188,8 +188,10 @@ class Plugin:
             signature.bind(*hook.arguments)
         except TypeError:
             given = ", ".join(hook.arguments)
+            bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+            takes = inspect.Signature(bare)
             raise PluginError(
-                f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {signature}"
+                f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
             ) from None
 
     def log(self, level: LogLevel, *words: object) -> None:

@@ -31,9 +31,10 @@ def run(request: pytest.FixtureRequest) -> Callable[[Awaitable[None]], None]:
 @asynccontextmanager
 async def connected(io_timeout: float = 10.0) -> AsyncIterator[tuple[SocketStream, socket.socket]]:
     """A stream, and the plain socket at its other end."""
-    made: asyncio.Future[SocketStream] = asyncio.get_running_loop().create_future()
-    server = await asyncio.get_running_loop().create_server(
-        lambda: SocketStream(io_timeout, on_made=made.set_result), "127.0.0.1", 0
+    loop = asyncio.get_running_loop()
+    made: asyncio.Future[SocketStream] = loop.create_future()
+    server = await loop.create_server(
+        lambda: SocketStream(loop, io_timeout, on_made=made.set_result), "127.0.0.1", 0
     )
     try:
         with socket.create_connection(server.sockets[0].getsockname()) as peer:
@@ -228,7 +229,7 @@ def test_connect(run: Callable[[Awaitable[None]], None], tmp_path: Path) -> None
             stream.write(b"hi")
 
         def greeting() -> SocketStream:
-            return SocketStream(5, on_made=greet)
+            return SocketStream(loop, 5, on_made=greet)
 
         tcp = await loop.create_server(greeting, "127.0.0.1", 0)
         unix = await loop.create_unix_server(greeting, path)

@@ -141,7 +141,9 @@ class Server:
         self._listeners.clear()
 
     def _new_stream(self) -> SocketStream:
-        return SocketStream(self._host.settings.timeout, on_made=self._begin)
+        return SocketStream(
+            asyncio.get_running_loop(), self._host.settings.timeout, on_made=self._begin
+        )
 
     def _begin(self, stream: SocketStream) -> None:
         connection = Connection(self._host.new_id())

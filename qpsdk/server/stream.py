@@ -1,12 +1,12 @@
 """Streams on sockets."""
 
 import asyncio
-import contextlib
 from collections.abc import Callable, Iterable
 from typing import Final, cast
 
 from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
 from qpsdk.stream import Endpoint
+from qpsdk.timelimit import TimeLimit
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes that may wait to be read before we stop reading from the socket."""
@@ -25,6 +25,7 @@ class SocketStream(asyncio.Protocol):
         "_ended",
         "_error",
         "_io_timeout",
+        "_lingering",
         "_loop",
         "_lost_callback",
         "_made_callback",
@@ -42,14 +43,15 @@ class SocketStream(asyncio.Protocol):
 
     def __init__(
         self,
+        loop: asyncio.AbstractEventLoop,
         io_timeout: float,
         session_timeout: float | None = None,
         on_made: Callable[["SocketStream"], None] | None = None,
     ) -> None:
         """The limits are in seconds; `on_made` is called once the connection stands."""
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._io_timeout = io_timeout
-        self._deadline = None if session_timeout is None else self._loop.time() + session_timeout
+        self._deadline = None if session_timeout is None else loop.time() + session_timeout
         self._made_callback = on_made
         self._lost_callback: Callable[[], None] | None = None
         self._chunks: list[bytes] = []
@@ -57,6 +59,7 @@ class SocketStream(asyncio.Protocol):
         self._unsent = 0  # bytes in the transport's buffer when we last looked
         self._ended = False
         self._error: StreamError | None = None
+        self._lingering = False  # all is said, what still comes is dropped
         self._paused_reading = False
         self._paused_writing = False
         self._waiter: asyncio.Future[None] | None = None
@@ -72,8 +75,12 @@ class SocketStream(asyncio.Protocol):
             self._made_callback(self)
 
     def data_received(self, data: bytes) -> None:
-        self._chunks.append(data)
         self._unread += len(data)
+        if self._lingering:
+            if self._unread > LINGER_BYTES:
+                self.transport.abort()
+            return
+        self._chunks.append(data)
         if self._unread >= READ_AHEAD and not self._paused_reading:
             self._paused_reading = True
             self.transport.pause_reading()
@@ -82,7 +89,8 @@ class SocketStream(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._ended = True
         self._wake()
-        return True  # the peer has ended its side, and may still read ours
+        # The peer has ended its side, and may still read ours: we close when all is said.
+        return not self._lingering
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self._timer is not None:
@@ -107,18 +115,15 @@ class SocketStream(asyncio.Protocol):
         return bool(self._chunks) or self._ended or self._error is not None
 
     async def read(self) -> bytes:
-        while not self._chunks:
+        chunks = self._chunks
+        while not chunks:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return b""
             await self._wait()
-        data = self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-        self._chunks.clear()
-        self._unread = 0
-        if self._paused_reading:
-            self._paused_reading = False
-            self.transport.resume_reading()
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        self._drop_unread()
         return data
 
     def write(self, data: bytes) -> None:
@@ -147,20 +152,33 @@ class SocketStream(asyncio.Protocol):
 
     async def finish(self) -> None:
         self._lost_callback = None
-        with contextlib.suppress(StreamError, TimeoutError, OSError):
-            dropped = 0
-            if self._error is None:
-                self.transport.write_eof()
-            async with asyncio.timeout(LINGER_SECONDS):
-                while dropped < LINGER_BYTES and (data := await self.read()):
-                    dropped += len(data)
-                # All that we sent leaves before the close, if the peer takes it.
-                await self.flush()
-        self.transport.abort()
+        if self._error is not None:
+            return
+        self._lingering = True
+        self._drop_unread()
+        if self._ended:
+            self.transport.close()
+        else:
+            self.transport.write_eof()
+        limit = self._loop.call_later(LINGER_SECONDS, self.transport.abort)
+        try:
+            while self._error is None:
+                await self._wait()
+        except StreamTimeoutError:
+            self.transport.abort()
+        finally:
+            limit.cancel()
 
     def abort(self) -> None:
         self._lost_callback = None
         self.transport.abort()
+
+    def _drop_unread(self) -> None:
+        self._chunks.clear()
+        self._unread = 0
+        if self._paused_reading:
+            self._paused_reading = False
+            self.transport.resume_reading()
 
     # Waiting
 
@@ -225,10 +243,10 @@ async def connect(
     loop = asyncio.get_running_loop()
 
     def stream() -> SocketStream:
-        return SocketStream(io_timeout, session_timeout)
+        return SocketStream(loop, io_timeout, session_timeout)
 
     try:
-        async with asyncio.timeout(connect_timeout):
+        with TimeLimit(loop, connect_timeout):
             if endpoint.path:
                 _, made = await loop.create_unix_connection(stream, endpoint.path)
             else:

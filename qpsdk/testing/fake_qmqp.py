@@ -63,7 +63,7 @@ class FakeQMQPServer:
 
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: SocketStream(io_timeout=60.0, on_made=self._begin),
+            lambda: SocketStream(loop, io_timeout=60.0, on_made=self._begin),
             endpoint.host,
             endpoint.port,
             backlog=1024,

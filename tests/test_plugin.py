@@ -1,0 +1,183 @@
+"""What a plugin is given: its host, its hooks, its log."""
+
+import logging
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from qpsdk import LOGDEBUG, LOGERROR, LOGINFO, LOGWARN, LogLevel, Plugin, PluginError, blocking
+from qpsdk.plugin import PluginOptions, is_blocking
+from qpsdk.testing.smtp import memory_host
+
+
+class Greeter(Plugin):
+    """A plugin like many."""
+
+    def hook_connect(self, connection: Any) -> None: ...
+
+    def other(self, connection: Any) -> None: ...
+
+
+def test_no_host_yet() -> None:
+    """A plugin that asks for its host before it has one is told when it will."""
+    with pytest.raises(PluginError, match=r"Greeter has no host yet: .* just before register\(\)"):
+        _ = Greeter().qp
+
+
+def test_host_and_config() -> None:
+    """The host is there once the plugin is attached, and its config by name."""
+    host = memory_host({"greeting": "hello\nyou"})
+    plugin = Greeter()
+    plugin.attach(host)
+    assert plugin.qp is host
+    assert plugin.config("greeting") == host.config("greeting") == ["hello", "you"]
+    assert plugin.config("nothing") == []
+
+
+def test_register_takes_no_words() -> None:
+    """A plugin without a register of its own takes no arguments."""
+    plugin = Greeter()
+    plugin.register(memory_host({}))
+    with pytest.raises(TypeError):
+        plugin.register(memory_host({}), "word")
+
+
+def test_register_hook() -> None:
+    """A registration has the hook's own name; the same method is registered for it once."""
+    plugin = Greeter()
+    plugin.register_hook("post-connection", plugin.other)
+    plugin.register_hook("post_connection", plugin.other, first=True)
+    plugin.register_hook("connect", plugin.other, first=True)
+    plugin.register_named_hooks()
+    plugin.register_named_hooks()
+    assert plugin.registrations == [
+        ("post_connection", plugin.other, False),
+        ("connect", plugin.other, True),
+        ("connect", plugin.hook_connect, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("misspelt", "nearest"), [("recpt", "rcpt"), ("data-pots", "data_post"), ("zzz", "[a-z_]+")]
+)
+def test_misspelt_hook(misspelt: str, nearest: str) -> None:
+    """A hook that is none is refused, and the nearest is named."""
+    with pytest.raises(PluginError) as refusal:
+        Greeter().register_hook(misspelt, Greeter().other)
+    pattern = f"Greeter: there is no hook '{misspelt}'; did you mean '{nearest}'\\?"
+    assert re.fullmatch(pattern, str(refusal.value))
+
+
+def two(transaction: Any, sender: Any) -> None: ...
+def four(transaction: Any, sender: Any, params: Any, more: Any) -> None: ...
+def keyword(transaction: Any, sender: Any, params: Any = None, *, more: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("method", "takes"),
+    [
+        (two, "two takes (transaction, sender)"),
+        (four, "four takes (transaction, sender, params, more)"),
+        (keyword, "keyword takes (transaction, sender, params=None, *, more)"),
+    ],
+    ids=["two", "four", "keyword"],
+)
+def test_wrong_arguments(method: Callable[..., None], takes: str) -> None:
+    """A method that does not take what the hook gives is refused: who, what, and what it takes."""
+    with pytest.raises(PluginError) as refusal:
+        Greeter().register_hook("mail", method)
+    assert str(refusal.value) == (
+        f"Greeter: the hook mail gives (transaction, sender, params), but {takes}"
+    )
+
+
+def test_wrong_arguments_of_a_named_hook() -> None:
+    """The same holds for methods named after their hook; self is not counted."""
+
+    class Old(Plugin):
+        def hook_quit(self, connection, text): ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(PluginError) as refusal:
+        Old().register_named_hooks()
+    assert str(refusal.value) == (
+        "Old: the hook quit gives (connection), but hook_quit takes (connection, text)"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hook", "method"),
+    [
+        ("mail", lambda *arguments: None),
+        ("mail", lambda a, b, c, d="default": None),
+        ("quit", lambda a, *, b=0, **_: None),
+    ],
+    ids=["any", "default", "keywords"],
+)
+def test_flexible_arguments(hook: str, method: Callable[..., None]) -> None:
+    """A method may take more than it is given, as long as it can do without."""
+    plugin = Greeter()
+    plugin.register_hook(hook, method)
+    assert plugin.registrations == [(hook, method, False)]
+
+
+def test_no_method() -> None:
+    """What cannot be called is refused."""
+
+    class Odd(Plugin):
+        hook_mail = "sender"
+
+    with pytest.raises(PluginError, match="Odd: 'sender', for the hook mail, is no method"):
+        Odd().register_named_hooks()
+
+
+def test_blocking() -> None:
+    """A method marked @blocking is known by it, as method and as function; others are not."""
+
+    class Slow(Plugin):
+        @blocking
+        def hook_quit(self, connection: Any) -> None: ...
+
+        def hook_connect(self, connection: Any) -> None: ...
+
+    assert is_blocking(Slow().hook_quit)
+    assert is_blocking(Slow.hook_quit)
+    assert not is_blocking(Slow().hook_connect)
+
+
+def test_blocking_and_async() -> None:
+    """An async def cannot be @blocking: in a thread it would only be begun."""
+    with pytest.raises(TypeError, match="hook_quit is async: it cannot be @blocking, too"):
+
+        class Confused(Plugin):
+            @blocking
+            async def hook_quit(self, connection: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("options", "level", "logged"),
+    [
+        (PluginOptions(), LOGINFO, 6),
+        (PluginOptions(loglevel=LOGERROR), LOGINFO, 3),
+        (PluginOptions(loglevel=LogLevel.LOGEMERG), LOGINFO, 0),
+        (PluginOptions(loglevel_shift=1), LOGINFO, 7),
+        (PluginOptions(loglevel_shift=-2), LOGINFO, 4),
+        (PluginOptions(loglevel_shift=3), LOGINFO, 7),
+        (PluginOptions(loglevel_shift=-7), LOGDEBUG, 0),
+        (PluginOptions(loglevel_shift=-7), LOGWARN, 0),
+    ],
+    ids=str,
+)
+def test_log_level(
+    options: PluginOptions, level: LogLevel, logged: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With loglevel= each line of a plugin has that level, or is shifted by so much within 0..7."""
+    plugin = Greeter()
+    plugin.options = options
+    caplog.set_level(logging.DEBUG, "qpsdk")
+    plugin.log(level, "hello", 7)
+    numbers = [70, 60, 50, 40, 30, 25, 20, 10]
+    assert [(record.levelno, record.message) for record in caplog.records] == [
+        (numbers[logged], "hello 7")
+    ]
