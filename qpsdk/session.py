@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Any, Final, Protocol
 
 from qpsdk.address import Address
@@ -129,14 +130,14 @@ class Session:
         while not self._closing:
             event = self._engine.next_event()
             if event is None:
-                await self._send()
                 await self._receive()
             else:
                 await _HANDLERS[type(event)](self, event)
         await self._send()
 
     async def _receive(self) -> None:
-        """Wait for the client's next bytes, unless the host is to stop."""
+        """Send what has been said, and wait for the client's next bytes."""
+        await self._send()
         if self._stopping and self.connection.transaction is None:
             self._dismiss("Stopping, try again later", "4.3.2")
             return
@@ -210,25 +211,33 @@ class Session:
 
     def _reply(self, hook: str, outcome: Outcome) -> Reply | None:
         """What the client is told, None for nothing; the table says whether we close then."""
+        constant = outcome.constant
+        if constant is DONE or self.connection.responses:
+            own = self._own_reply(hook, outcome)
+            if own is not None:
+                return own
+        effect = HOOKS[hook].effects[constant]
+        if not effect.code:
+            return None
+        if effect.close:
+            self._closing = True
+        if constant.is_denial:
+            self._log(LOGNOTICE, f"{hook}: {constant.name} {outcome.message}", outcome.plugin)
+        return effect.reply(self._settings.me, outcome.message)
+
+    def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
+        """What the plugin has told the client itself, if it then said DONE."""
         responses, self.connection.responses = self.connection.responses, []
         done = outcome.constant is DONE
         for surplus in responses[done:]:
-            self._log(LOGERROR, f"not sent, one command has one reply: {surplus}", outcome.plugin)
-        if done:
-            if not responses:
-                self._log(
-                    LOGERROR, f"{hook}: DONE, but the client was not answered", outcome.plugin
-                )
-            return responses[0] if responses else _PLUGIN_SAID_NOTHING
-        effect = HOOKS[hook].effects[outcome.constant]
-        if not effect.code:
+            text = f"{hook}: not sent, one command has one reply: {surplus}"
+            self._log(LOGERROR, text, outcome.plugin)
+        if not done:
             return None
-        self._closing = self._closing or effect.close
-        if outcome.constant.is_denial:
-            self._log(
-                LOGNOTICE, f"{hook}: {outcome.constant.name} {outcome.message}", outcome.plugin
-            )
-        return effect.reply(self._settings.me, outcome.message)
+        if not responses:
+            text = f"{hook}: DONE, but the client was not answered"
+            self._log(LOGERROR, text, outcome.plugin)
+        return responses[0] if responses else _PLUGIN_SAID_NOTHING
 
     def _answer(self, hook: str, outcome: Outcome) -> bool:
         """Answer a command as the table says; True if that accepts it."""
@@ -264,7 +273,7 @@ class Session:
             await self._reset_transaction()
             connection.hello, connection.hello_host = hook, event.host
             if hook == "ehlo" and outcome.constant is not DONE:
-                reply = Reply(reply.code, (*reply.lines, *_lines(connection.capabilities)))
+                reply = _with_capabilities(reply, tuple(connection.capabilities))
         self._engine.reply(reply)
 
     def _capabilities(self) -> list[str]:
@@ -455,8 +464,10 @@ class Session:
         return transaction
 
 
-def _lines(capabilities: list[str]) -> list[bytes]:
-    return [Reply.make(250, capability).lines[0] for capability in capabilities]
+@lru_cache(maxsize=64)
+def _with_capabilities(reply: Reply, capabilities: tuple[str, ...]) -> Reply:
+    lines = [Reply.make(reply.code, capability).lines[0] for capability in capabilities]
+    return Reply(reply.code, (*reply.lines, *lines))
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {

@@ -6,9 +6,10 @@ session, the QMQP client and the fake servers cannot tell which they were lent.
 
 import re
 from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address
 from typing import Final, NamedTuple, Protocol
 
-_ENDPOINT: Final = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:/\s]+))(?::([0-9]{1,5}))?")
+_ENDPOINT: Final = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]:/\s]+))(?::([0-9]{1,5}))?")
 
 
 class Endpoint(NamedTuple):
@@ -36,7 +37,7 @@ class Endpoint(NamedTuple):
             return cls(path=text[5:])
         match = _ENDPOINT.fullmatch(text)
         port = default_port if match is None or match[3] is None else int(match[3])
-        if match is None or port is None or port > 65535:
+        if match is None or port is None or port > 65535 or not _is_v6(match[1]):
             raise ValueError(f"{text!r} is no address; write HOST:PORT, [V6]:PORT or unix:PATH")
         return cls(match[1] or match[2], port)
 
@@ -44,6 +45,14 @@ class Endpoint(NamedTuple):
         if self.path:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def _is_v6(text: str | None) -> bool:
+    """Whether what stood in brackets may; nothing may."""
+    try:
+        return text is None or bool(IPv6Address(text))
+    except ValueError:
+        return False
 
 
 class Stream(Protocol):

@@ -40,7 +40,8 @@ class QMQPForward(Plugin):
 
     def register(self, qp: Host, server: str, port: str = "", *more: str) -> None:
         """Check the arguments: a server that cannot be meant refuses to start."""
-        text = f"{server}:{port}" if port else server
+        host = f"[{server}]" if server.count(":") > 1 and "[" not in server else server
+        text = f"{host}:{port}" if port else host
         try:
             self.server = Endpoint.parse(text, default_port=qmqp.DEFAULT_PORT)
         except ValueError:
