@@ -11,6 +11,7 @@ from qpsdk.hooks import HOOKS, Hook
 from qpsdk.log import Scene, log, scene
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
+from qpsdk.timelimit import TimeLimit
 
 HELD_LOOP: Final = 1.0
 """Seconds after which a plain ``def`` hook is reported for holding up all connections."""
@@ -139,24 +140,19 @@ class Dispatcher:
             queued: The transaction, if it is being queued: then the limit ends where the message
                 is handed over, and a thread, which cannot be stopped, is waited for.
         """
-        timer = asyncio.timeout(step.time_limit)
-
-        def end_limit() -> None:
-            if not timer.expired():
-                timer.reschedule(None)
-
+        limit = TimeLimit(asyncio.get_running_loop(), step.time_limit)
         try:
-            async with timer:
+            with limit:
                 if queued is not None and step.blocking:
                     queued.in_thread = True
-                    end_limit()
+                    limit.lift()
                 elif queued is not None:
-                    queued.on_hand_over(end_limit)
+                    queued.on_hand_over(limit.lift)
                 if step.blocking:
                     result = self._run_blocking(step.method, *arguments)
                 return await result
         except TimeoutError as error:
-            if timer.expired():
+            if limit.expired:
                 raise _TimeLimitError(f"took longer than {step.time_limit:g} s") from error
             raise
         finally:

@@ -17,7 +17,7 @@ from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
 from qpsdk.netstring import decode_all
 from qpsdk.qmqp import Response
-from qpsdk.server.host import Server, new_host, run_loop, until_stopped
+from qpsdk.server.host import Server, new_host, run_loop, stop_signal
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Captured, FakeQMQPServer
 
@@ -111,9 +111,10 @@ def run(listen: Endpoint, qmqp: Endpoint, console: Console) -> None:
     """
 
     async def main() -> None:
+        stopped = stop_signal()
         async with _lab(listen, qmqp, console) as (smtp_at, qmqp_at):
             console.print(_WELCOME.format(smtp=smtp_at, qmqp=qmqp_at))
-            await until_stopped()
+            await stopped.wait()
 
     run_loop(main)
 
@@ -144,10 +145,11 @@ def fake_qmqp(listen: Endpoint, console: Console) -> None:
     """
 
     async def main() -> None:
+        stopped = stop_signal()
         fake = FakeQMQPServer(Display(console).qmqp)
         try:
             console.print(f"listening on {await _listen(fake, listen)}")
-            await until_stopped()
+            await stopped.wait()
         finally:
             await fake.close()
 

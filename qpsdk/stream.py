@@ -84,7 +84,8 @@ class Stream(Protocol):
         """Wait until more may be queued: the peer takes what we send.
 
         Args:
-            until_input: Also return as soon as there is something to read.
+            until_input: Also return as soon as there is something to read; what has come by
+                now is seen, also where there is nothing to wait for.
 
         Raises:
             StreamTimeoutError: The peer took nothing for too long.

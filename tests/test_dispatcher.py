@@ -29,6 +29,7 @@ from qpsdk.dispatcher import Dispatcher, Outcome
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory
+from qpsdk.timelimit import TimeLimit
 
 SOON = 0.05
 """Seconds: the time limit of plugins that are to be over it."""
@@ -581,18 +582,17 @@ def test_time_limits(
     hook: str, timeout: float | None, limit: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The limits are 30 s, and 540 s in queue; timeout= overrides both."""
-    limits: list[float | None] = []
-    real = asyncio.timeout
+    limits: list[float] = []
 
-    def spy(delay: float | None) -> asyncio.Timeout:
-        limits.append(delay)
-        return real(delay)
+    def spy(loop: asyncio.AbstractEventLoop, seconds: float) -> TimeLimit:
+        limits.append(seconds)
+        return TimeLimit(loop, seconds)
 
     plugin = Sleeps(hook, seconds=0)
     plugin.options.timeout = timeout
-    monkeypatch.setattr(asyncio, "timeout", spy)
+    monkeypatch.setattr(module, "TimeLimit", spy)
     assert ask(hook, plugin).constant is OK
-    assert limits[-1] == limit
+    assert limits == [limit]
 
 
 @pytest.mark.parametrize("awaiting", [False, True])

@@ -165,6 +165,19 @@ def test_writing_waits(run: Callable[[Awaitable[None]], None]) -> None:
     run(main())
 
 
+def test_input_is_seen_while_writing(run: Callable[[Awaitable[None]], None]) -> None:
+    """What has come is seen before the next block, also while the kernel takes all we write."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            peer.send(b"stop!")
+            stream.write(b"x")
+            await stream.flush(until_input=True)
+            assert stream.input_waiting
+
+    run(main())
+
+
 def test_silence_times_out(run: Callable[[Awaitable[None]], None]) -> None:
     """A peer that neither gives nor takes a byte for too long is an error, and can be told so."""
 

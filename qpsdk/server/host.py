@@ -179,23 +179,24 @@ def serve(
     endpoints = _endpoints(config, listen or host.settings.listen)
 
     async def main() -> None:
+        stopped = stop_signal()
         async with Server(host, endpoints) as server:
             for endpoint in server.endpoints:
                 on_ready(endpoint)
-            await until_stopped()
+            await stopped.wait()
             log(LOGNOTICE, "stopping")
             await server.stop()
 
     run_loop(main)
 
 
-async def until_stopped() -> None:
-    """Wait for SIGTERM or SIGINT."""
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. Ask for it before you say that you are ready."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    await stopped.wait()
+    return stopped
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:

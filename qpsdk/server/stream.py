@@ -135,6 +135,10 @@ class SocketStream(asyncio.Protocol):
             self.transport.writelines(blocks)
 
     async def drain(self, *, until_input: bool = False) -> None:
+        if until_input:
+            # As long as the kernel takes all we write, nothing below would suspend, and the loop
+            # could not tell us what has come.
+            await asyncio.sleep(0)
         while self._paused_writing and self._error is None:
             if until_input and self.input_waiting:
                 return
@@ -145,6 +149,8 @@ class SocketStream(asyncio.Protocol):
     async def flush(self, *, until_input: bool = False) -> None:
         # With a limit of 0 the transport counts as full until its buffer is empty.
         self.transport.set_write_buffer_limits(0)
+        if until_input:
+            await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
 
     def on_lost(self, callback: Callable[[], None]) -> None:

@@ -77,6 +77,8 @@ class MemoryStream:
         self._changed.set()
 
     async def _until_sent(self, room: int, until_input: bool) -> None:
+        if until_input:
+            await asyncio.sleep(0)  # the peer, too, gets to say something
         await self._until(
             lambda: (
                 self._peer._unread <= room
