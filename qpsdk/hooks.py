@@ -46,11 +46,8 @@ class Effect:
     text: str = ""
     close: bool = False
     fixed: bool = False
-    _ready: Reply | None = field(init=False, repr=False, compare=False, default=None)
-
-    def __post_init__(self) -> None:
-        if self.code and "{me}" not in self.text:
-            object.__setattr__(self, "_ready", Reply.make(self.code, self.text, self.enhanced))
+    # Our own text, ready to send, by the host's name: most replies are one of these.
+    _ready: dict[str, Reply] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def reply(self, me: str, message: object = None) -> Reply:
         """The reply, with the plugin's message where this effect takes one.
@@ -61,7 +58,10 @@ class Effect:
                 such as an exception.
         """
         if not message or (self.fixed and self.code != 421):
-            return self._ready or Reply.make(self.code, self.text.format(me=me), self.enhanced)
+            if me not in self._ready:
+                text = self.text.format(me=me)
+                self._ready[me] = Reply.make(self.code, text, self.enhanced)
+            return self._ready[me]
         text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
         if self.fixed:
             text = f"{self.text.format(me=me)}\n{text}"

@@ -13,8 +13,9 @@ Traceback (most recent call last):
 qpsdk.errors.NetstringLengthError: leading zero in a netstring length at offset 1
 """
 
+import re
 from collections.abc import Iterator
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from qpsdk.errors import (
     NetstringCommaError,
@@ -23,6 +24,8 @@ from qpsdk.errors import (
     NetstringLimitError,
     NetstringTruncatedError,
 )
+
+_HEAD: Final = re.compile(rb"(0|[1-9][0-9]{0,17}):")
 
 MAX_LENGTH = 10**18
 """Longer strings are refused even without a limit: an exabyte is no string but an attack."""
@@ -80,6 +83,24 @@ def decode_all(data: bytes, count: int | None = None) -> list[bytes]:
     if count is not None and len(values) < count:
         raise NetstringTruncatedError("the input ends before a netstring", len(data))
     return values
+
+
+def first(data: bytes) -> tuple[bytes, int] | None:
+    """The string of the netstring that `data` begins with, and where that ends.
+
+    None if there is no whole netstring at the start: more of it may be to come, or it is none. A
+    `Scanner` can tell which.
+
+    >>> first(b"5:hello,rest"), first(b"5:hel"), first(b"05:hello,")
+    ((b'hello', 8), None, None)
+    """
+    head = _HEAD.match(data)
+    if head is None:
+        return None
+    end = head.end() + int(head[1])
+    if data[end : end + 1] != b",":
+        return None
+    return data[head.end() : end], end + 1
 
 
 def verify(data: bytes) -> None:

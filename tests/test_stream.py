@@ -19,6 +19,7 @@ ACCEPTED = [
     ("localhost:65535", None, Endpoint("localhost", 65535), "localhost:65535"),
     ("localhost:00025", None, Endpoint("localhost", 25), "localhost:25"),
     ("unix:/run/qmqp.sock", None, Endpoint(path="/run/qmqp.sock"), "unix:/run/qmqp.sock"),
+    ("unix:q", None, Endpoint("", 0, "q"), "unix:q"),
     ("unix:qmqp:628 x", 628, Endpoint(path="qmqp:628 x"), "unix:qmqp:628 x"),
 ]
 

@@ -5,6 +5,7 @@ The response is a netstring whose first byte is K (the server has taken responsi
 every recipient), Z (try again later) or D (do not try again).
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -26,7 +27,7 @@ MAX_ADDRESS: Final = 999
 MAX_RESPONSE: Final = 10 * 1024
 """Bytes of a response that are read; Postfix's clients stop there too."""
 
-_FORBIDDEN: Final = (b"\0", b"\r", b"\n")
+_FORBIDDEN: Final = re.compile(rb"[\0\r\n]")
 
 
 class Verdict(Enum):
@@ -95,9 +96,9 @@ class Package:
                 raise QMQPEnvelopeError(
                     f"an address of {len(address)} bytes: {MAX_ADDRESS} at most"
                 )
-            if any(byte in address for byte in _FORBIDDEN):
+            if _FORBIDDEN.search(address):
                 raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
-        envelope = b"".join(netstring.encode(address) for address in (sender, *recipients))
+        envelope = b"".join([netstring.encode(address) for address in (sender, *recipients)])
         length = netstring.encoded_size(message_size) + len(envelope)
         head = netstring.head(length) + netstring.head(message_size)
         return cls(message_size, head, b"," + envelope + b",")
@@ -128,11 +129,15 @@ class ResponseDecoder:
         Raises:
             QMQPResponseError: It is no response.
         """
-        self._seen = (self._seen + data)[:40]
-        try:
-            value = next(self._decoder.feed(data), None)
-        except NetstringError as error:
-            raise QMQPResponseError(f"not a response: {error}: {self._seen!r}") from None
+        whole = None if self._seen else netstring.first(data)  # as it comes nearly always
+        if whole is not None and len(whole[0]) <= MAX_RESPONSE:
+            value: bytes | None = whole[0]
+        else:
+            self._seen = (self._seen + data)[:40]
+            try:
+                value = next(self._decoder.feed(data), None)
+            except NetstringError as error:
+                raise QMQPResponseError(f"not a response: {error}: {self._seen!r}") from None
         if value is None:
             return None
         if value[:1] not in (b"K", b"Z", b"D"):

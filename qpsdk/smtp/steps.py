@@ -20,6 +20,8 @@ class State(Enum):
     MESSAGE = "sends a message"
     CLOSED = "has quit, or was sent away"
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the table is asked often
+
 
 FINAL_DOT: Final = "."
 """The end of a message takes its step in the table like a command."""

@@ -1,0 +1,91 @@
+"""rcpt_ok: which recipients are ours."""
+
+import asyncio
+
+import pytest
+
+from qpsdk import DENY, OK, Address, Connection, Transaction
+from qpsdk.plugins.rcpt_ok import RcptOk
+from qpsdk.spool import Spool, SpoolDirectory
+from qpsdk.testing import smtp
+from qpsdk.testing.smtp import memory_host
+
+CONFIG = {
+    "me": "mx.Example.org",
+    "rcpthosts": "# us\nexample.com\n.sub.example.com\nUPPER.example\nBÜCHER.example\n[192.0.2.1]",
+}
+
+
+def asked(recipient: str, *, relay: bool = False, config: dict[str, str] = CONFIG) -> object:
+    """What the plugin answers for a recipient."""
+    plugin = RcptOk()
+    plugin.attach(memory_host(config))
+    connection = Connection(relay_client=relay)
+    transaction = Transaction(connection, "c1.1", Spool(100, SpoolDirectory()), 100)
+    return plugin.hook_rcpt(transaction, Address.parse(recipient, smtputf8=True), {})
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "user@example.com",
+        "user@EXAMPLE.Com",
+        "user@upper.example",
+        "user@a.sub.example.com",
+        "user@b.a.Sub.Example.com",
+        "user@mx.example.org",
+        "user@bücher.example",
+        "user@[192.0.2.1]",
+        "postmaster",
+        "Postmaster",
+    ],
+)
+def test_ours(recipient: str) -> None:
+    """Ours are the domains of rcpthosts in any case, subdomains behind a dot, and `me`."""
+    assert asked(recipient) == OK
+
+
+@pytest.mark.parametrize(
+    "recipient",
+    [
+        "user@example.net",
+        "user@sub.example.com",  # a leading dot means the subdomains alone
+        "user@a.example.com",  # and no dot the domain alone
+        "user@notexample.com",
+        "user@xsub.example.com",
+        "user@com",
+        "user@example.org",
+        "user@example.com.evil.example",
+        "user@[192.0.2.2]",
+        "postmaster@example.net",
+    ],
+)
+def test_not_ours(recipient: str) -> None:
+    """All others are refused, as relaying."""
+    assert asked(recipient) == (DENY, "Relaying denied")
+
+
+@pytest.mark.parametrize("recipient", ["user@example.net", "user@example.com", "postmaster"])
+def test_relay_client(recipient: str) -> None:
+    """A client that may relay may send to anyone."""
+    assert asked(recipient, relay=True) == OK
+
+
+def test_no_rcpthosts() -> None:
+    """Without rcpthosts we are no open relay: `me` alone is ours."""
+    config = {"me": "mx.example.org"}
+    assert asked("user@mx.example.org", config=config) == OK
+    assert asked("user@example.com", config=config) == (DENY, "Relaying denied")
+
+
+def test_in_a_dialogue() -> None:
+    """The client is told so."""
+
+    async def main() -> None:
+        async with smtp("rcpt_ok", config=CONFIG) as client:
+            for line in ("EHLO client", "MAIL FROM:<a@b>"):
+                await client.command(line)
+            assert str(await client.command("RCPT TO:<a@example.com>")) == "250 2.1.5 Recipient OK"
+            assert str(await client.command("RCPT TO:<a@b>")) == "550 5.7.1 Relaying denied"
+
+    asyncio.run(main())

@@ -1,0 +1,170 @@
+"""The command line: what it prints, and that a wrong set-up is one line and exit status 2."""
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import qpsdk
+
+QPSDK = [sys.executable, "-m", "qpsdk"]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run the command to its end."""
+    return subprocess.run(
+        [*QPSDK, *map(str, arguments)], capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A config directory that could be served."""
+    folder = tmp_path / "config"
+    folder.mkdir()
+    (folder / "me").write_text("mx.example.com\n")
+    (folder / "listen").write_text("127.0.0.1:0\n")
+    (folder / "plugins").write_text("# all\nrcpt_ok\nqueue/discard\n")
+    return folder
+
+
+def test_version() -> None:
+    """--version prints name and version."""
+    result = run("--version")
+    assert (result.returncode, result.stdout) == (0, f"qpsdk {qpsdk.__version__}\n")
+
+
+@pytest.mark.parametrize("option", ["--help", "-h"])
+def test_help(option: str) -> None:
+    """Help names the commands, and what each is for."""
+    result = run(option)
+    assert result.returncode == 0
+    for words in ("serve", "fake-qmqp", "lab", "Run plugins on real mail", "--version"):
+        assert words in result.stdout
+
+
+def test_without_command() -> None:
+    """Without a command there is help, and nothing is run."""
+    result = run()
+    assert result.returncode == 2
+    assert "Usage: " in result.stdout + result.stderr
+
+
+def test_serve_needs_a_config() -> None:
+    """What `serve` cannot do without is asked for."""
+    result = run("serve")
+    assert result.returncode == 2
+    assert "--config" in result.stderr
+
+
+WRONG = [
+    # file, its text, what is told
+    (
+        "plugins",
+        "rcpt_ok\nrcpt_okay",
+        "{c}/plugins:2: rcpt_okay: no such plugin; did you mean rcpt_ok?",
+    ),
+    ("plugins", "../x", "{c}/plugins:1: '../x' is no plugin name; write one such as"),
+    (
+        "plugins",
+        "queue/qmqp_forward",
+        "{c}/plugins:1: queue/qmqp_forward: missing a required argument",
+    ),
+    ("loglevel", "loud", "{c}/loglevel:1: 'loud' is no log level; write 0 to 7, or a name such as"),
+    ("me", "a b", "{c}/me:1: 'a b' is no host name; write one such as mx.example.com"),
+    (
+        "databytes",
+        "\n1G",
+        "{c}/databytes:2: '1G' is no number of bytes; write one such as 10485760",
+    ),
+    ("listen", "", "{c}/listen: no address to listen on; write one such as 127.0.0.1:2525, or use"),
+    (
+        "listen",
+        "#\nport 25",
+        "{c}/listen:2: 'port 25' is no address; write HOST:PORT, [V6]:PORT or",
+    ),
+    ("listen", "192.0.2.1:0", "cannot listen on 192.0.2.1:0: "),
+    ("spool_dir", "/proc/no/spool", "/proc/no/spool: the spool folder cannot be made: "),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "told"), WRONG, ids=[f"{n} {t!r}" for n, t, _ in WRONG])
+def test_wrong_config(name: str, text: str, told: str, config: Path) -> None:
+    """A config that cannot be served is told in one line: file, line, what would be right."""
+    (config / name).write_text(text)
+    result = run("serve", "--config", config)
+    assert result.returncode == 2
+    assert result.stdout == ""
+    assert result.stderr.startswith("qpsdk: " + told.format(c=config))
+    assert result.stderr.count("\n") == 1
+
+
+def test_no_config_directory(tmp_path: Path) -> None:
+    """So is a config directory that is none."""
+    result = run("serve", "--config", tmp_path / "nothing")
+    assert (result.returncode, result.stderr) == (
+        2,
+        f"qpsdk: {tmp_path}/nothing: not a directory;"
+        " a config directory holds one file a setting\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["fake-qmqp", "--listen", "nowhere"], "'nowhere' is no address; write HOST:PORT"),
+        (["fake-qmqp", "--listen", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["fake-qmqp", "--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0: "),
+        (["lab", "--listen", "25"], "'25' is no address; write HOST:PORT"),
+        (["lab", "--qmqp", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["serve", "--listen", "25"], "listen: '25' is no address; write HOST:PORT"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_address(arguments: list[str], told: str, config: Path) -> None:
+    """An address that is none is told in one line by every command."""
+    extra = ["--config", str(config)] if arguments[0] == "serve" else []
+    result = run(*arguments, *extra)
+    assert result.returncode == 2
+    assert result.stderr.startswith("qpsdk: " + told)
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("command", ["serve", "fake-qmqp"])
+def test_listening(command: str, number: signal.Signals, config: Path) -> None:
+    """A server says at once where it listens, and ends in peace when it is told to."""
+    extra = ["--config", config] if command == "serve" else []
+    with subprocess.Popen(
+        [*QPSDK, command, *map(str, extra), "--listen", "127.0.0.1:0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(number)
+        rest, errors = process.communicate(timeout=20)
+    assert re.fullmatch(r"listening on 127\.0\.0\.1:[1-9][0-9]*\n", first)
+    assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_demo() -> None:
+    """The demo shows a message as dialogue, hooks and QMQP: plain where there is no terminal."""
+    result = run("lab", "--demo")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "\x1b" not in result.stdout
+    for words in (
+        "C: mail FROM:<you@example.org>",
+        "S: 354 Go ahead, end with a dot on a line of its own",
+        "rcpt: rcpt_ok answered OK",
+        "queue: queue/qmqp_forward answered OK, 'fake, nothing is queued'",
+        "15:you@example.org,",
+        "18:friend@example.com,",
+        "S: 250 2.0.0 fake, nothing is queued",
+        "the message has arrived",
+    ):
+        assert words in result.stdout
