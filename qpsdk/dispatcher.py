@@ -1,8 +1,8 @@
 """Runs one hook over the plugins: the only loop that does."""
 
 import asyncio
-import inspect
 from collections.abc import Iterable, Mapping
+from inspect import isawaitable
 from time import perf_counter
 from typing import Any, Final, NamedTuple
 
@@ -11,7 +11,6 @@ from qpsdk.hooks import HOOKS, Hook
 from qpsdk.log import Scene, log, scene
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
-from qpsdk.timelimit import TimeLimit
 
 HELD_LOOP: Final = 1.0
 """Seconds after which a plain ``def`` hook is reported for holding up all connections."""
@@ -33,6 +32,9 @@ class Outcome(NamedTuple):
 
 NO_OPINION: Final = Outcome(DECLINED)
 
+_PLAIN: Final = frozenset({Constant, tuple})
+"""Types of the usual answers: nothing to wait for."""
+
 
 class _Step(NamedTuple):
     """One plugin's part in a hook."""
@@ -42,6 +44,27 @@ class _Step(NamedTuple):
     blocking: bool
     time_limit: float
     options: PluginOptions
+
+
+class Work:
+    """What a session waits for: the method of a plugin, which may be called off.
+
+    Attributes:
+        task: The method at work, if it is one that can be waited for.
+        called_off: True once nobody wants its answer any more.
+    """
+
+    __slots__ = ("called_off", "task")
+
+    def __init__(self) -> None:
+        self.task: asyncio.Future[Any] | None = None
+        self.called_off = False
+
+    def call_off(self) -> None:
+        """Cancel the method at work; the hook ends with CancelledError."""
+        if self.task is not None:
+            self.called_off = True
+            self.task.cancel()
 
 
 class Dispatcher:
@@ -69,7 +92,11 @@ class Dispatcher:
         return hook in self._steps
 
     async def run(
-        self, name: str, about: Connection | Transaction, arguments: tuple[Any, ...]
+        self,
+        name: str,
+        about: Connection | Transaction,
+        arguments: tuple[Any, ...],
+        work: Work | None = None,
     ) -> Outcome:
         """Ask the plugins until one has an opinion.
 
@@ -79,8 +106,13 @@ class Dispatcher:
             name: A hook that some plugin has.
             about: Whose hook it is; the answers are kept with it.
             arguments: What each plugin is given.
+            work: Lets the caller call off what it waits for.
+
+        Raises:
+            asyncio.CancelledError: It was called off, or our own task was cancelled.
         """
         hook = HOOKS[name]
+        work = work or Work()
         transaction = about if isinstance(about, Transaction) else None
         connection = about.connection if isinstance(about, Transaction) else about
         queued = transaction if hook is _QUEUE else None
@@ -92,12 +124,12 @@ class Dispatcher:
                 failed = waited = False
                 try:
                     result = None if step.blocking else step.method(*arguments)
-                    if step.blocking or inspect.isawaitable(result):
+                    if type(result) not in _PLAIN and (step.blocking or isawaitable(result)):
                         waited = True
-                        result = await self._wait(step, result, arguments, queued)
+                        result = await self._wait(step, result, arguments, queued, work)
                     constant, message = _read(hook, result)
                 except (Exception, asyncio.CancelledError) as error:
-                    if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    if isinstance(error, asyncio.CancelledError) and _is_cancelled(work):
                         raise
                     failed = True
                     constant, message = _count_failure(hook, step, error), None
@@ -116,7 +148,7 @@ class Dispatcher:
                 follower = "deny" if constant.is_denial else "ok"
                 if follower in self._steps:
                     told = (connection, transaction, name, step.plugin, constant, message)
-                    await self.run(follower, about, told)
+                    await self.run(follower, about, told, work)
                 if queued is not None and failed:
                     # The plugin may have handed the message over before it failed: nobody else
                     # gets it, and the client, told to come again, keeps it.
@@ -133,34 +165,42 @@ class Dispatcher:
         result: Any,
         arguments: tuple[Any, ...],
         queued: Transaction | None,
+        work: Work,
     ) -> Any:
         """What an async or blocking method gives within its time limit.
+
+        It runs as a task of its own, so that to cancel it cancels nothing else.
 
         Args:
             queued: The transaction, if it is being queued: then the limit ends where the message
                 is handed over, and a thread, which cannot be stopped, is waited for.
         """
-        limit = TimeLimit(asyncio.get_running_loop(), step.time_limit)
+        if step.blocking:
+            result = self._run_blocking(step.method, *arguments)
+        task = asyncio.ensure_future(result)
+        limit = task.get_loop().call_later(step.time_limit, task.cancel, _TIME_IS_UP)
+        work.task = task
+        if queued is not None:
+            queued.on_hand_over(limit.cancel)
+            queued.in_thread = step.blocking
+            if step.blocking:
+                limit.cancel()
         try:
-            with limit:
-                if queued is not None and step.blocking:
-                    queued.in_thread = True
-                    limit.lift()
-                elif queued is not None:
-                    queued.on_hand_over(limit.lift)
-                if step.blocking:
-                    result = self._run_blocking(step.method, *arguments)
-                return await result
-        except TimeoutError as error:
-            if limit.expired:
-                raise _TimeLimitError(f"took longer than {step.time_limit:g} s") from error
+            return await task
+        except asyncio.CancelledError as error:
+            if error.args == (_TIME_IS_UP,):
+                raise _TimeLimitError(f"took longer than {step.time_limit:g} s") from None
             raise
         finally:
+            limit.cancel()
+            task.cancel()  # if it is not done, it is because we are cancelled ourselves
+            work.task = None
             if queued is not None:
                 queued.in_thread = False
                 queued.on_hand_over(None)
 
 
+_TIME_IS_UP: Final = "the time limit of the hook is over"
 _QUEUE: Final = HOOKS["queue"]
 _HELD_LOOP: Final = (
     "held up all connections for {:.1f} s: make the hook async, or mark it @blocking"
@@ -204,8 +244,10 @@ def _count_failure(hook: Hook, step: _Step, error: BaseException) -> Constant:
     return DENYSOFT if soft and DENYSOFT in hook.effects and hook is not _QUEUE else DECLINED
 
 
-def _is_cancelled() -> bool:
-    """Whether somebody cancelled our task; else a plugin awaited something that was cancelled."""
+def _is_cancelled(work: Work) -> bool:
+    """Whether it is we who are to stop; else a plugin awaited something that was cancelled."""
+    if work.called_off:
+        return True
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -14,7 +14,8 @@
     ├── ReplyError (ValueError)          not an SMTP reply
     ├── StreamError (OSError)            the connection failed under us
     │   ├── StreamConnectError           it was never made
-    │   └── StreamTimeoutError           it made no progress for too long
+    │   ├── StreamTimeoutError           it made no progress for too long
+    │   └── StreamInterruptedError       the one who waits for it is wanted elsewhere
     ├── QMQPError
     │   ├── QMQPEnvelopeError            QMQP cannot carry this envelope; nothing was sent
     │   ├── QMQPPackageError             a client's package is malformed, and where
@@ -89,6 +90,10 @@ class StreamConnectError(StreamError):
 
 class StreamTimeoutError(StreamError):
     """The peer neither took nor gave a byte within the time limit."""
+
+
+class StreamInterruptedError(StreamError):
+    """A read was interrupted; the connection is as it was."""
 
 
 class QMQPError(QpsdkError):

@@ -15,7 +15,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final
 
-import qpsdk.plugins
 from qpsdk.constants import LogLevel
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError
@@ -26,6 +25,7 @@ ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
 
 _NAME: Final = re.compile(r"(?P<name>[A-Za-z0-9_./-]+)(?::(?P<instance>[0-9]+))?")
+_IMPORTERS: Final = (__file__, str(Path(importlib.__file__).parent), "<frozen importlib")
 _LOG_LEVEL: Final = re.compile(r"[+-]?[0-7]")
 _OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
@@ -183,8 +183,7 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
 
 def bundled_plugins() -> list[str]:
     """The names of the plugins in this package."""
-    (root,) = qpsdk.plugins.__path__
-    return _names(Path(root))
+    return _names(Path(__file__).parent / "plugins")
 
 
 def _names(directory: Path) -> list[str]:
@@ -226,10 +225,11 @@ def _importing(what: str) -> Iterator[None]:
 
 def _told(error: Exception) -> str:
     """What went wrong, and on which line of the plugin or of what it called."""
-    ours = (__file__, importlib.__file__)
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [f" ({f.filename}:{f.lineno})" for f in frames if f.filename not in ours]
-    lines = [line for line in lines if not line.startswith(" (<")]  # Python's own importing
+    lines = [
+        f" ({frame.filename}:{frame.lineno})"
+        for frame in traceback.extract_tb(error.__traceback__)
+        if not frame.filename.startswith(_IMPORTERS)
+    ]
     return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
 
 

@@ -16,13 +16,14 @@ from qpsdk.constants import (
     OK,
     LogLevel,
 )
-from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome
+from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome, Work
 from qpsdk.errors import (
     AddressError,
     HeaderError,
     MessageTooLargeError,
     NonASCIIAddressError,
     StreamError,
+    StreamInterruptedError,
     StreamTimeoutError,
 )
 from qpsdk.hooks import HOOKS
@@ -47,6 +48,7 @@ from qpsdk.smtp import (
     Unknown,
     Verify,
 )
+from qpsdk.smtp.steps import State
 from qpsdk.spool import Spool
 from qpsdk.stream import Stream
 
@@ -54,6 +56,8 @@ _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+_WITHOUT_STATUS: Final = frozenset({"connect", "helo", "ehlo"})
+"""Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 _PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
 
 
@@ -93,17 +97,15 @@ class Session:
         self._settings = settings
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
         self._observer = observer
-        self._task: asyncio.Task[Any] | None = None
+        self._work = Work()  # of a plugin, which may be called off
         self._closing = False  # the last reply has been given
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
-        self._in_hook = False  # waiting for a plugin, which may be cancelled
         self._lost = False  # the client is gone
         self._messages = 0
 
     async def run(self) -> None:
         """Hold the conversation; the connection is closed when this returns."""
-        self._task = asyncio.current_task()
         self._stream.on_lost(self._client_lost)
         try:
             await self._converse()
@@ -111,10 +113,9 @@ class Session:
             self._lost = True
             self._log(LOGINFO, f"connection lost: {error}")
         except asyncio.CancelledError:
-            if not self._lost or self._task is None:
-                self._lost = True  # it is the host that will not wait any longer
-                raise
-            self._task.uncancel()
+            self._lost = True
+            if not self._work.called_off:
+                raise  # it is our own task that was cancelled, where we have one
             self._log(LOGINFO, "connection lost while a plugin was at work")
         finally:
             await self._end()
@@ -122,8 +123,14 @@ class Session:
     def stop(self) -> None:
         """Let the client go at the next moment that loses nothing: no transaction is open."""
         self._stopping = True
-        if self._reading and self.connection.transaction is None and self._task is not None:
-            self._task.cancel()
+        if self._reading and self.connection.transaction is None:
+            self._stream.interrupt()
+
+    def abandon(self) -> None:
+        """End now: the host will not wait any longer."""
+        self._lost = True
+        self._stream.abort()
+        self._work.call_off()
 
     async def _converse(self) -> None:
         await self._greet()
@@ -138,6 +145,8 @@ class Session:
     async def _receive(self) -> None:
         """Send what has been said, and wait for the client's next bytes."""
         await self._send()
+        if self._engine.state is State.READY and self.connection.transaction is not None:
+            await self._reset_transaction()  # by a MAIL that the engine has refused itself
         if self._stopping and self.connection.transaction is None:
             self._dismiss("Stopping, try again later", "4.3.2")
             return
@@ -147,12 +156,8 @@ class Session:
         except StreamTimeoutError:
             self._dismiss("You said nothing for too long", "4.4.2")
             return
-        except asyncio.CancelledError:
-            if not self._stopping or self._task is None:
-                raise
-            self._task.uncancel()
-            self._dismiss("Stopping, try again later", "4.3.2")
-            return
+        except StreamInterruptedError:
+            return  # to be stopped above
         finally:
             self._reading = False
         self._engine.receive(data)
@@ -173,6 +178,7 @@ class Session:
 
     async def _end(self) -> None:
         self._closing = True
+        self._work = Work()  # the last hooks are called off by nobody
         await self._reset_transaction()
         await self._run("disconnect", self.connection, self.connection)
         if self._lost:
@@ -191,8 +197,8 @@ class Session:
         self._lost = True
         transaction = self.connection.transaction
         handed_over = transaction is not None and transaction.handed_over
-        if self._in_hook and not self._closing and not handed_over and self._task is not None:
-            self._task.cancel()
+        if not self._closing and not handed_over:
+            self._work.call_off()
 
     # Hooks and replies
 
@@ -200,11 +206,9 @@ class Session:
         if hook not in self._dispatcher:
             return NO_OPINION
         known = len(about.answers)
-        self._in_hook = True
         try:
-            return await self._dispatcher.run(hook, about, arguments)
+            return await self._dispatcher.run(hook, about, arguments, self._work)
         finally:
-            self._in_hook = False
             if self._observer is not None:
                 for answer in about.answers[known:]:
                     self._observer.hook(self.connection, answer)
@@ -237,7 +241,11 @@ class Session:
         if not responses:
             text = f"{hook}: DONE, but the client was not answered"
             self._log(LOGERROR, text, outcome.plugin)
-        return responses[0] if responses else _PLUGIN_SAID_NOTHING
+            return _PLUGIN_SAID_NOTHING
+        own = responses[0]
+        if hook in _WITHOUT_STATUS or own.code // 100 == 3:
+            return own
+        return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
 
     def _answer(self, hook: str, outcome: Outcome) -> bool:
         """Answer a command as the table says; True if that accepts it."""

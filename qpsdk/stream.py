@@ -68,6 +68,7 @@ class Stream(Protocol):
 
         Raises:
             StreamTimeoutError: Nothing came for too long.
+            StreamInterruptedError: Somebody called `interrupt`.
             StreamError: The connection is gone.
         """
         ...
@@ -95,6 +96,10 @@ class Stream(Protocol):
 
     async def flush(self, *, until_input: bool = False) -> None:
         """Like `drain`, but wait until all that was queued has left our buffer."""
+        ...
+
+    def interrupt(self) -> None:
+        """Have the read that is under way, if any, raise StreamInterruptedError."""
         ...
 
     def on_lost(self, callback: Callable[[], None]) -> None:

@@ -25,11 +25,10 @@ from qpsdk import (
     blocking,
 )
 from qpsdk import dispatcher as module
-from qpsdk.dispatcher import Dispatcher, Outcome
+from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory
-from qpsdk.timelimit import TimeLimit
 
 SOON = 0.05
 """Seconds: the time limit of plugins that are to be over it."""
@@ -335,7 +334,8 @@ def test_scene() -> None:
 
     async def main() -> None:
         scene.set(Scene("c1", "outer", "b"))
-        await run("mail", new_transaction(), Looks())
+        arguments = (new_transaction(), "sender", "params")
+        await Dispatcher([Looks()], asyncio.to_thread).run("mail", arguments[0], arguments)
         scenes.append(scene.get())
 
     asyncio.run(main())
@@ -472,6 +472,25 @@ def test_cancelled_from_outside() -> None:
     assert seen == ["cancelled"]
 
 
+def test_called_off() -> None:
+    """The caller may call off what it waits for, and stays what it was; the plugin is cancelled."""
+
+    async def main() -> None:
+        work, plugin, transaction = Work(), Sleeps("mail"), new_transaction()
+        work.call_off()
+        assert not work.called_off  # nothing was at work
+        plugin.options.timeout = None
+        dispatcher = Dispatcher([plugin, Says("b", OK)], asyncio.to_thread)
+        asyncio.get_running_loop().call_later(SOON, work.call_off)
+        with pytest.raises(asyncio.CancelledError):
+            await dispatcher.run("mail", transaction, (transaction, "sender", "params"), work)
+        await asyncio.sleep(0)
+        assert plugin.cancelled
+        assert transaction.answers == []
+
+    asyncio.run(main())
+
+
 def test_cancelled_from_inside(logged: Logged) -> None:
     """A plugin that awaits what somebody else cancelled has crashed; the client stays."""
 
@@ -578,21 +597,22 @@ def test_hand_over_after_the_time_limit() -> None:
     ("hook", "timeout", "limit"),
     [("mail", None, 30), ("queue", None, 540), ("mail", 60, 60), ("queue", 60, 60)],
 )
-def test_time_limits(
-    hook: str, timeout: float | None, limit: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_time_limits(hook: str, timeout: float | None, limit: int) -> None:
     """The limits are 30 s, and 540 s in queue; timeout= overrides both."""
-    limits: list[float] = []
+    timers: dict[int, asyncio.TimerHandle] = {}
 
-    def spy(loop: asyncio.AbstractEventLoop, seconds: float) -> TimeLimit:
-        limits.append(seconds)
-        return TimeLimit(loop, seconds)
+    class Recording(asyncio.SelectorEventLoop):
+        def call_at(self, when: float, *rest: Any, **context: Any) -> Any:  # type: ignore[override]
+            timer = super().call_at(when, *rest, **context)
+            timers[round(when - self.time())] = timer
+            return timer
 
-    plugin = Sleeps(hook, seconds=0)
+    plugin = Sleeps(hook, seconds=SOON)
     plugin.options.timeout = timeout
-    monkeypatch.setattr(module, "TimeLimit", spy)
-    assert ask(hook, plugin).constant is OK
-    assert limits == [limit]
+    with asyncio.Runner(loop_factory=Recording) as runner:
+        assert runner.run(run(hook, new_transaction(), plugin)).constant is OK
+        assert sorted(timers) == [0, LONG, limit]  # the plugin's sleep, our patience, the limit
+        assert timers[limit].cancelled()
 
 
 @pytest.mark.parametrize("awaiting", [False, True])

@@ -21,9 +21,8 @@ FLOORS = {
 }
 """Each room on its floor. A new module gets its place here, with thought."""
 
-EXCEPTIONS = {
-    ("qpsdk.loader", "qpsdk.plugins"): "only to know the folder that the bundled plugins are in",
-}
+EXCEPTIONS: dict[tuple[str, str], str] = {}
+"""(importer, imported) that the rule does not hold for, each with its reason."""
 
 FLOOR = {f"qpsdk.{room}": floor for floor, rooms in FLOORS.items() for room in rooms.split()}
 

@@ -149,6 +149,7 @@ def test_header_and_body(transaction: Transaction) -> None:
         (b"A: b\n", b"A: b\n", b""),
         (b"A: b\n c\n", b"A: b\n c\n", b""),
         (b"A: b", b"", b"A: b"),
+        (b"A: b\n c", b"A: b\n", b" c"),
         (b"A: b\nno field\n", b"A: b\n", b"no field\n"),
         (b"\nA: b\n", b"", b"\nA: b\n"),
     ],

@@ -315,6 +315,13 @@ DIALOGUES: dict[str, Dialogue] = {
         (b"A: b\rc\r\n.\r\n", "554 5.6.0"),
         (b"NOOP\r\n", "250"),
     ],
+    "an empty line behind a message": [
+        (ENVELOPE, "250|250|250"),
+        (b"DATA\r\n", "354"),
+        (b"a\r\n.\r\n", "250"),
+        (b"\n", "500 5.5.1"),
+        (b"NOOP\r\n", "250"),
+    ],
     "a message that looks like commands": [
         (ENVELOPE, "250|250|250"),
         (b"DATA\r\n", "354"),
@@ -636,10 +643,12 @@ def test_size_is_counted(message: bytes, code: str) -> None:
 
 
 def test_no_limit_of_size() -> None:
-    """Where no limit is set, none is kept."""
-    conversation = Conversation(Limits(message=0))
-    conversation.say(HELLO)
-    assert conversation.say(b"MAIL FROM:<a@b> SIZE=99999999999999999999\r\n") == ["250 2.0.0 OK"]
+    """Where no limit is set, none is kept; the smallest there is, is one octet."""
+    for limit, code in ((0, "250"), (1, "552")):
+        conversation = Conversation(Limits(message=limit))
+        conversation.say(HELLO)
+        (reply,) = conversation.say(b"MAIL FROM:<a@b> SIZE=99999999999999999999\r\n")
+        assert reply[:3] == code
 
 
 def test_refuse_message() -> None:

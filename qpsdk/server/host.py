@@ -19,6 +19,7 @@ from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.plugin import Host
+from qpsdk.server.drive import Drive
 from qpsdk.server.stream import SocketStream, connect
 from qpsdk.session import Observer, Session
 from qpsdk.spool import SpoolDirectory
@@ -26,6 +27,9 @@ from qpsdk.stream import Endpoint
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""
+
+FAREWELL = 5.0
+"""Seconds that plugins then have for the last hooks of a connection that was cut off."""
 
 GRACE = 30.0
 """Seconds that running transactions have to end when the host is told to stop."""
@@ -75,7 +79,8 @@ class Server:
         self._listen = listen
         self._observer = observer
         self._dispatcher: Dispatcher = load(host)
-        self._sessions: dict[asyncio.Task[None], Session] = {}
+        self._sessions: dict[Drive, Session] = {}
+        self._all_ended = asyncio.Event()
         self._listeners: list[asyncio.Server] = []
 
     async def __aenter__(self) -> "Server":
@@ -102,15 +107,19 @@ class Server:
             grace: Seconds they have for it.
         """
         await self._close_listeners()
-        for session in self._sessions.values():
+        for session in list(self._sessions.values()):
             session.stop()
-        if self._sessions:
-            await asyncio.wait(self._sessions, timeout=grace)
-        for task in self._sessions:
-            task.cancel()
-        if self._sessions:
-            await asyncio.wait(self._sessions)
+        await self._wait_for_sessions(grace)
+        for session in list(self._sessions.values()):
+            session.abandon()
+        await self._wait_for_sessions(FAREWELL)
         self._host.spool.close()
+
+    async def _wait_for_sessions(self, seconds: float) -> None:
+        self._all_ended.clear()
+        if self._sessions:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._all_ended.wait(), seconds)
 
     async def _open(self, endpoint: Endpoint) -> None:
         loop = asyncio.get_running_loop()
@@ -153,13 +162,16 @@ class Server:
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
-        task = asyncio.get_running_loop().create_task(session.run())
-        self._sessions[task] = session
-        task.add_done_callback(self._ended)
+        drive = Drive(session.run(), lambda error: self._ended(drive, error))
+        self._sessions[drive] = session
+        stream.drive_with(drive.wake)
+        drive.wake()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._sessions[task]
-        if not task.cancelled() and (error := task.exception()) is not None:
+    def _ended(self, drive: Drive, error: BaseException | None) -> None:
+        del self._sessions[drive]
+        if not self._sessions:
+            self._all_ended.set()
+        if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
 
 

@@ -1,10 +1,16 @@
 """Streams on sockets."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
+from types import coroutine
 from typing import Final, cast
 
-from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
+from qpsdk.errors import (
+    StreamConnectError,
+    StreamError,
+    StreamInterruptedError,
+    StreamTimeoutError,
+)
 from qpsdk.stream import Endpoint
 from qpsdk.timelimit import TimeLimit
 
@@ -22,8 +28,10 @@ class SocketStream(asyncio.Protocol):
     __slots__ = (
         "_chunks",
         "_deadline",
+        "_driver_waits",
         "_ended",
         "_error",
+        "_failure",
         "_io_timeout",
         "_lingering",
         "_loop",
@@ -36,6 +44,7 @@ class SocketStream(asyncio.Protocol):
         "_unsent",
         "_waiter",
         "_waiting_since",
+        "_wake_driver",
         "transport",
     )
 
@@ -63,6 +72,9 @@ class SocketStream(asyncio.Protocol):
         self._paused_reading = False
         self._paused_writing = False
         self._waiter: asyncio.Future[None] | None = None
+        self._wake_driver: Callable[[], None] | None = None
+        self._driver_waits = False
+        self._failure: StreamError | None = None  # to be raised to the one who waits
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
@@ -153,6 +165,10 @@ class SocketStream(asyncio.Protocol):
             await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
 
+    def interrupt(self) -> None:
+        if self._waits:
+            self._fail(StreamInterruptedError("interrupted"))
+
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback
 
@@ -186,25 +202,50 @@ class SocketStream(asyncio.Protocol):
             self._paused_reading = False
             self.transport.resume_reading()
 
-    # Waiting
+    # Waiting: in a task for a future, in a driven session (`qpsdk.server.drive`) for the driver
+
+    def drive_with(self, wake: Callable[[], None]) -> None:
+        """Call `wake` where otherwise a future would wake a task."""
+        self._wake_driver = wake
 
     async def _wait(self) -> None:
         """Sleep until anything happens.
 
         Raises:
             StreamTimeoutError: Nothing did for too long.
+            StreamInterruptedError: Somebody called `interrupt`.
         """
-        assert self._waiter is None, "one coroutine at a time uses a stream"
-        self._waiter = self._loop.create_future()
+        assert not self._waits, "one coroutine at a time uses a stream"
         self._waiting_since = self._loop.time()
         try:
-            await self._waiter
+            if self._wake_driver is not None:
+                self._driver_waits = True
+                await _pause()
+            else:
+                self._waiter = self._loop.create_future()
+                await self._waiter
         finally:
             self._waiter = None
+            self._driver_waits = False
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
+
+    @property
+    def _waits(self) -> bool:
+        return self._driver_waits or self._waiter is not None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
+        if self._driver_waits:
+            self._driver_waits = False
+            assert self._wake_driver is not None
+            self._wake_driver()
+        elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+    def _fail(self, error: StreamError) -> None:
+        self._failure = error
+        self._wake()
 
     # One timer for each connection looks now and then whether something has stalled: setting
     # one for each read would cost more than the read.
@@ -219,7 +260,7 @@ class SocketStream(asyncio.Protocol):
         unsent = self.transport.get_write_buffer_size()
         if unsent != self._unsent:
             self._unsent, self._waiting_since = unsent, now
-        waiting = self._waiter is not None
+        waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
             self._stall("the time for the whole session is over")
         elif waiting and now >= self._waiting_since + self._io_timeout:
@@ -230,12 +271,18 @@ class SocketStream(asyncio.Protocol):
 
     def _stall(self, text: str) -> None:
         error = StreamTimeoutError(text)
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_exception(error)
         if self._deadline is not None:  # over for good
             self._error = self._error or error
         else:
             self._set_timer(self._loop.time() + self._io_timeout)
+        if self._waits:
+            self._fail(error)
+
+
+@coroutine
+def _pause() -> Generator[None, None, None]:
+    """Suspend until the driver steps."""
+    yield
 
 
 async def connect(

@@ -132,10 +132,10 @@ class Engine:
         if accepted is None:
             accepted = reply.accepted
         self.state = STEPS[step][self.state][0 if accepted else 1]
+        if step == FINAL_DOT and accepted:
+            self._bad_commands = 0  # a relay may keep its connection for a very long time
         if step == "RCPT":
             self._recipients += accepted
-        elif self.state is not State.RCPT:
-            self._recipients = 0
         if self.state is State.MESSAGE:
             self._decoder = DataDecoder()
             self._refusal = None

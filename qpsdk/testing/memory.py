@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable
 
-from qpsdk.errors import StreamError
+from qpsdk.errors import StreamError, StreamInterruptedError
 
 ROOM = 64 * 1024
 """Bytes that one side may send ahead of the other's reading."""
@@ -17,6 +17,8 @@ class MemoryStream:
         self._chunks: list[bytes] = []
         self._unread = 0  # bytes in them
         self._ended = False
+        self._reading = False
+        self._interrupted = False
         self._error: StreamError | None = None
         self._changed = asyncio.Event()
         self._lost_callback: Callable[[], None] | None = None
@@ -26,7 +28,12 @@ class MemoryStream:
         return bool(self._chunks) or self._ended or self._error is not None
 
     async def read(self) -> bytes:
-        await self._until(lambda: self.input_waiting)
+        self._reading = True
+        await self._until(lambda: self.input_waiting or self._interrupted)
+        self._reading = False
+        if self._interrupted:
+            self._interrupted = False
+            raise StreamInterruptedError("interrupted")
         data = b"".join(self._chunks)
         self._chunks.clear()
         self._unread = 0
@@ -56,6 +63,10 @@ class MemoryStream:
         """End our side: the peer reads to the end of what we sent, and may still answer."""
         self._peer._ended = True
         self._peer._changed.set()
+
+    def interrupt(self) -> None:
+        self._interrupted = self._reading
+        self._changed.set()
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback

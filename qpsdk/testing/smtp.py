@@ -173,6 +173,9 @@ def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Ho
     """
     configuration = Config({"me": "mx.example.com", **config})
     settings = Settings.read(configuration)
+    spool = SpoolDirectory(settings.spool_dir)
+    if settings.spool_dir is not None:
+        _ = spool.path  # a wrong one is told now
     numbers = itertools.count(1)
     return Host(
         configuration=configuration,
@@ -180,7 +183,7 @@ def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Ho
         connect=connect or _connect_nowhere,
         run_blocking=_run_inline,
         new_id=lambda: f"c{next(numbers)}",
-        spool=SpoolDirectory(settings.spool_dir),
+        spool=spool,
     )
 
 

@@ -1,0 +1,63 @@
+"""Runs a session straight from the callbacks of its connection."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+class Drive:
+    """Steps a coroutine when there is something for it: what `asyncio.Task` does, with less.
+
+    A task is woken by a future, by way of the event loop: for each line of a client that would
+    be a future, a callback and a turn of the loop, which together cost more than to answer the
+    line. A driven session goes on inside the call that brings the bytes. It may wait for two
+    things only: its stream (a bare ``yield``, and then somebody calls `wake`), and asyncio's
+    futures, among them the tasks in which the hooks of plugins run.
+    """
+
+    __slots__ = ("_coroutine", "_done", "_running", "_waiting_for", "_woken")
+
+    def __init__(
+        self,
+        coroutine: Coroutine[Any, Any, None],
+        done: Callable[[BaseException | None], None],
+    ) -> None:
+        """`done` is called at the end, with the exception that ended the coroutine, if one did."""
+        self._coroutine = coroutine
+        self._done = done
+        self._waiting_for: asyncio.Future[Any] | None = None
+        self._running = False
+        self._woken = False
+
+    def wake(self) -> None:
+        """Go on: there is something on the stream, or it is the start."""
+        if self._waiting_for is not None:
+            return  # it will look at the stream when it comes to that
+        self._woken = True
+        while self._woken and not self._running:
+            self._woken = False
+            self._step()
+
+    def _future_done(self, future: asyncio.Future[Any]) -> None:
+        if future is self._waiting_for:
+            self._waiting_for = None
+            self.wake()
+
+    def _step(self) -> None:
+        self._running = True
+        try:
+            future = self._coroutine.send(None)
+        except StopIteration:
+            self._done(None)
+        except BaseException as error:
+            self._done(error)
+            if not isinstance(error, Exception | asyncio.CancelledError):
+                raise  # KeyboardInterrupt and its like are the loop's
+        else:
+            if future is not None:
+                # As a task does: the future says so when it is awaited the wrong way.
+                future._asyncio_future_blocking = False
+                self._waiting_for = future
+                future.add_done_callback(self._future_done)
+        finally:
+            self._running = False
