@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from inspect import isawaitable
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
@@ -177,8 +178,13 @@ class Dispatcher:
         """
         if step.blocking:
             result = self._run_blocking(step.method, *arguments)
-        task = asyncio.ensure_future(result)
-        limit = task.get_loop().call_later(step.time_limit, task.cancel, _TIME_IS_UP)
+        loop = asyncio.get_running_loop()
+        task = (
+            loop.create_task(result)
+            if type(result) is CoroutineType
+            else asyncio.ensure_future(result)
+        )
+        limit = loop.call_later(step.time_limit, task.cancel, _TIME_IS_UP)
         work.task = task
         if queued is not None:
             queued.on_hand_over(limit.cancel)

@@ -39,6 +39,11 @@ class Scene(NamedTuple):
 scene: Final[ContextVar[Scene]] = ContextVar("qpsdk_scene", default=Scene())  # noqa: B039
 
 
+def enabled(level: LogLevel) -> bool:
+    """Whether a line of this level is written: saves making its text, where that costs."""
+    return logger.isEnabledFor(_NUMBERS[level])
+
+
 def log(level: LogLevel, *words: object, error: BaseException | None = None) -> None:
     """Write one line.
 

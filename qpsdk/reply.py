@@ -13,6 +13,7 @@ MAX_LINES = 50
 
 _ENHANCED = re.compile(rb"\A([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ ]+|\Z)")
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\r?\n")
+_PLAIN = re.compile(rb"(?![245]\.)[!-~][ -~]{0,398}[!-~]")
 _UNSAFE = re.compile(rb"[^ -~]")
 
 
@@ -37,11 +38,13 @@ class Reply:
             raise ReplyError(f"{self.code} is no SMTP reply code: these are 200 to 599")
         if not self.lines:
             raise ReplyError("a reply has at least one line")
-        if any(b"\r" in line or b"\n" in line for line in self.lines):
-            raise ReplyError(f"a line has a line end in it: {self.lines!r}")
         *more, last = self.lines
-        wire = b"".join([b"%d-%b\r\n" % (self.code, line) for line in more])
-        object.__setattr__(self, "_wire", wire + b"%d %b\r\n" % (self.code, last))
+        wire = b"%d %b\r\n" % (self.code, last)
+        if more:
+            wire = b"".join([b"%d-%b\r\n" % (self.code, line) for line in more]) + wire
+        if wire.count(b"\n") != len(self.lines) or wire.count(b"\r") != len(self.lines):
+            raise ReplyError(f"a line has a line end in it: {self.lines!r}")
+        object.__setattr__(self, "_wire", wire)
 
     @classmethod
     def make(cls, code: int, text: str | bytes, enhanced: str = "") -> "Reply":
@@ -66,6 +69,8 @@ class Reply:
         """
         if isinstance(text, str):
             text = text.encode("ascii", "replace")
+        if _PLAIN.fullmatch(text):  # most texts, and nothing below would change them
+            return cls(code, (enhanced.encode("ascii") + b" " + text if enhanced else text,))
         texts = [
             _UNSAFE.sub(b"?", line.replace(b"\t", b" "))
             for line in text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n", MAX_LINES)

@@ -27,7 +27,7 @@ from qpsdk.errors import (
     StreamTimeoutError,
 )
 from qpsdk.hooks import HOOKS
-from qpsdk.log import Scene, log, scene
+from qpsdk.log import Scene, enabled, log, scene
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
@@ -424,9 +424,12 @@ class Session:
             transaction.header.prepend("Received", ours)
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
+        level = LOGNOTICE if self._lost else LOGINFO
+        if not enabled(level):
+            return
         gone = "; the client was gone and could not be told" if self._lost else ""
         self._log(
-            LOGNOTICE if self._lost else LOGINFO,
+            level,
             f"{transaction.id} from {transaction.sender}, {len(transaction.recipients)} recipients,"
             f" {transaction.data_size} bytes: {reply}{gone}",
             outcome.plugin,

@@ -18,9 +18,10 @@ class RcptOk(Plugin):
             return OK
         if transaction.connection.relay_client:
             return OK
-        ours = {domain.lower() for domain in [*self.config("me"), *self.config("rcpthosts")]}
+        ours = {domain.lower() for domain in (*self.config("me"), *self.config("rcpthosts"))}
+        if host in ours:
+            return OK
         labels = host.split(".")
-        parents = ("." + ".".join(labels[n:]) for n in range(1, len(labels)))
-        if host in ours or not ours.isdisjoint(parents):
+        if not ours.isdisjoint("." + ".".join(labels[n:]) for n in range(1, len(labels))):
             return OK
         return DENY, "Relaying denied"

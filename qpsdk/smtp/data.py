@@ -41,7 +41,8 @@ class DataDecoder:
         The second value is None while the message goes on.
         """
         raw = self._held + data
-        end = raw.find(END)
+        dot = raw.find(b"\r\n.")  # usually there is just the one that ends the message
+        end = raw.find(END, dot) if dot >= 0 else -1
         if end >= 0:
             rest: bytes | None = raw[end + len(END) :]
             raw = raw[: end + 2]
@@ -52,12 +53,12 @@ class DataDecoder:
             held = next((n for n in (4, 3, 2, 1) if raw.endswith(END[:n])), 0)
             self._held = raw[len(raw) - held :]
             raw = raw[: len(raw) - held]
-        return self._decode(raw), rest
+        return self._decode(raw, stuffed=0 <= dot < len(raw) - 2), rest
 
-    def _decode(self, raw: bytes) -> bytes:
+    def _decode(self, raw: bytes, *, stuffed: bool) -> bytes:
         if not raw:
             return b""
-        unstuffed = raw.replace(b"\r\n.", b"\r\n")
+        unstuffed = raw.replace(b"\r\n.", b"\r\n") if stuffed else raw
         message = unstuffed.replace(b"\r\n", b"\n")
         line_ends = len(unstuffed) - len(message)
         if b"\r" in message or message.count(b"\n") != line_ends:
