@@ -56,6 +56,9 @@ _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+MAX_ANSWERS: Final = 1000
+"""Answers of plugins that are kept with a connection or transaction; of more, the latest."""
+
 _WITHOUT_STATUS: Final = frozenset({"connect", "helo", "ehlo"})
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 _PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
@@ -205,6 +208,7 @@ class Session:
     async def _run(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
         if hook not in self._dispatcher:
             return NO_OPINION
+        del about.answers[:-MAX_ANSWERS]
         known = len(about.answers)
         try:
             return await self._dispatcher.run(hook, about, arguments, self._work)
@@ -255,8 +259,9 @@ class Session:
         return reply.accepted
 
     def _log(self, level: LogLevel, text: str, plugin: str = "") -> None:
-        scene.set(Scene(self.connection.id, "", plugin))
-        log(level, text)
+        if enabled(level):
+            scene.set(Scene(self.connection.id, "", plugin))
+            log(level, text)
 
     # Commands
 
@@ -320,11 +325,9 @@ class Session:
     ) -> Address | None:
         """The address of MAIL or RCPT; None if it is none, which was answered then."""
         outcome = await self._run(hook, transaction, transaction, event.address, event.params)
-        text = event.address
+        text: str | bytes = event.address
         if outcome.constant is OK and isinstance(outcome.message, str | bytes):
-            text = (
-                outcome.message if isinstance(outcome.message, bytes) else outcome.message.encode()
-            )
+            text = outcome.message
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)
@@ -369,7 +372,9 @@ class Session:
     async def _header_end(self, transaction: Transaction) -> Reply | None:
         """The header has come; the reply that refuses the message for it, if any."""
         assert transaction.header is not None
-        if transaction.header.count("Received") > self._settings.limits.received:
+        limit = self._settings.limits.received
+        lines = bytes(transaction.header).count(b"\n")  # a header of few lines has few fields
+        if lines > limit and transaction.header.count("Received") > limit:
             return _MAIL_LOOP
         outcome = await self._run("data_headers_end", transaction, transaction)
         reply = self._reply("data_headers_end", outcome)
@@ -417,6 +422,10 @@ class Session:
         arguments = (transaction, protocol(transaction), False, False)
         outcome = await self._run("received_line", transaction, *arguments)
         value = outcome.message if outcome.constant is OK and outcome.message else ours
+        if not isinstance(value, str | bytes):
+            text = f"received_line: not used, {value!r:.200} is no text"
+            self._log(LOGERROR, text, outcome.plugin)
+            value = ours
         try:
             transaction.header.prepend("Received", value)
         except HeaderError as error:
@@ -477,7 +486,7 @@ class Session:
 
 @lru_cache(maxsize=64)
 def _with_capabilities(reply: Reply, capabilities: tuple[str, ...]) -> Reply:
-    lines = [Reply.make(reply.code, capability).lines[0] for capability in capabilities]
+    lines = [Reply.make(reply.code, str(capability)).lines[0] for capability in capabilities]
     return Reply(reply.code, (*reply.lines, *lines))
 
 

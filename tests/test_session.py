@@ -18,15 +18,19 @@ from qpsdk import (
     DONE,
     OK,
     Answer,
+    Connection,
     Constant,
     Plugin,
     Reply,
     StreamError,
     Transaction,
 )
+from qpsdk.dispatcher import Dispatcher
 from qpsdk.hooks import HOOKS
 from qpsdk.qmqp import Response, Verdict
-from qpsdk.testing import FakeQMQPServer, SMTPClient, smtp
+from qpsdk.session import Session
+from qpsdk.testing import FakeQMQPServer, SMTPClient, pipe, smtp
+from qpsdk.testing.smtp import memory_host
 
 # hook, constant, message, whether the connection stays (or the message is to follow), reply
 TABLE = """
@@ -646,3 +650,95 @@ class SlowMail(Plugin):
     async def hook_mail(self, transaction: Transaction, sender: Any, params: Any) -> Constant:
         await asyncio.sleep(60)
         return DENYSOFT
+
+
+@pytest.mark.parametrize("value", [7, b"\xff\n", "a\nb", object()])
+def test_received_line_that_cannot_be_used(value: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """A Received text that is none, or no field can hold, is logged; ours stands."""
+    takes = Takes()
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await client.send("hi")).code == 250
+
+    talk(conversation, Says("received_line", OK, value), takes)
+    assert takes.taken[0].startswith(b"Received: from client.example.org (")
+    assert "received_line: not used" in caplog.text
+
+
+def test_received_line_replaced() -> None:
+    """A plugin may give another Received text."""
+    takes = Takes()
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await client.send("Subject: x\n\n")).code == 250
+
+    talk(conversation, Says("received_line", OK, "from here; now"), takes)
+    assert takes.taken == [b"Received: from here; now\nSubject: x\n\n"]
+
+
+def test_text_of_a_plugin_that_is_no_address() -> None:
+    """An address that mail_pre gives is judged like the client's."""
+
+    async def conversation(client: SMTPClient) -> None:
+        assert str(await lead_to(client, "mail")).startswith("553 5.6.7")
+
+    talk(conversation, Says("mail_pre", OK, "x\udc80@y"))
+
+
+def test_answers_are_bounded() -> None:
+    """A client that goes on for ever does not make us remember it all."""
+
+    async def conversation(client: SMTPClient) -> None:
+        for _ in range(1100):
+            await client.command("NOOP")
+        assert len(client.connection.answers) <= 1001
+
+    talk(conversation, Says("noop", OK))
+
+
+def test_refused_mail_ends_the_transaction() -> None:
+    """A MAIL that is refused for its syntax ends the transaction before it."""
+    seen: list[str] = []
+
+    class Watches(Plugin):
+        def hook_reset_transaction(self, transaction: Transaction) -> None:
+            seen.append(transaction.id)
+
+    async def conversation(client: SMTPClient) -> None:
+        await lead_to(client, "rcpt")
+        assert (await client.command("MAIL FROM:<a@b> SIZE=x")).code == 501
+        await client.command("NOOP")
+        assert seen == ["c1.1"]
+        assert client.connection.transaction is None
+
+    talk(conversation, Watches(), Takes())
+
+
+@pytest.mark.parametrize("transaction", [False, True])
+def test_stop(transaction: bool) -> None:
+    """A host that stops sends idle clients away with 421, others when their message is done."""
+
+    async def main() -> None:
+        ours, theirs = pipe()
+        host = memory_host({})
+        dispatcher = Dispatcher([takes], host.run_blocking)
+        session = Session(theirs, Connection("c1"), dispatcher, host)
+        task = asyncio.ensure_future(session.run())
+        client = SMTPClient(ours, session.connection)
+        await client.read_reply()
+        if transaction:
+            await client.command("EHLO client")
+            await client.command("MAIL FROM:<a@b>")
+        await asyncio.sleep(0)
+        session.stop()
+        if transaction:
+            await client.command("RCPT TO:<c@d>")
+            await client.command("DATA")
+            assert (await client.send_data("hi")).code == 250
+        reply = await client.read_reply()
+        assert str(reply) == "421 4.3.2 mx.example.com Stopping, try again later"
+        await task
+
+    takes = Takes()
+    asyncio.run(asyncio.wait_for(main(), 20))
+    assert len(takes.taken) == transaction

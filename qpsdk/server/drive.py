@@ -20,7 +20,7 @@ class Drive:
     def __init__(
         self,
         coroutine: Coroutine[Any, Any, None],
-        done: Callable[[BaseException | None], None],
+        done: Callable[["Drive", BaseException | None], None],
     ) -> None:
         """`done` is called at the end, with the exception that ended the coroutine, if one did."""
         self._coroutine = coroutine
@@ -48,9 +48,9 @@ class Drive:
         try:
             future = self._coroutine.send(None)
         except StopIteration:
-            self._done(None)
+            self._done(self, None)
         except BaseException as error:
-            self._done(error)
+            self._done(self, error)
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise  # KeyboardInterrupt and its like are the loop's
         else:

@@ -162,7 +162,7 @@ class Server:
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
-        drive = Drive(session.run(), lambda error: self._ended(drive, error))
+        drive = Drive(session.run(), self._ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)
         drive.wake()
