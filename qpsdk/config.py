@@ -51,6 +51,10 @@ class Config:
         """Where the setting `name` is, or would be: errors name it."""
         return (self._source if isinstance(self._source, Path) else Path("config")) / name
 
+    def resolve(self, text: str) -> Path:
+        """The path that a setting names: one that is relative begins at the config directory."""
+        return self._source / text if isinstance(self._source, Path) else Path(text)
+
     def lines(self, name: str) -> list[Line]:
         """The values of a setting with their line numbers; none if there is no such file.
 
@@ -158,7 +162,7 @@ class Settings:
             limits=Limits(message=config.parse("databytes", _bytes, 0)),
             bare_newline=config.parse("bare_newline", _bare_newline, "reject"),
             size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
-            spool_dir=config.parse("spool_dir", Path, None),
+            spool_dir=config.parse("spool_dir", config.resolve, None),
             timeout=config.parse("timeout", _seconds, DEFAULT_TIMEOUT),
             loglevel=config.parse("loglevel", _log_level, LogLevel.LOGWARN),
             listen=tuple(config.parse_all("listen", _address)),

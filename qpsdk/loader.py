@@ -76,7 +76,7 @@ def load(host: Host) -> Dispatcher:
         PluginError: A plugin cannot be loaded; file and line are in it.
     """
     config = host.configuration
-    directories = [Path(text) for text in config.get("plugin_dirs")]
+    directories = [config.resolve(text) for text in config.get("plugin_dirs")]
     plugins: list[Plugin] = []
     for line in config.lines("plugins"):
         try:

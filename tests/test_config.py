@@ -222,3 +222,10 @@ def test_each_has_one_value(name: str) -> None:
     """Each of them but `listen` takes one value."""
     with pytest.raises(ConfigError, match=f"^config/{name}:2: one value expected"):
         Settings.read(Config({name: {"me": "a", "bare_newline": "reject"}.get(name, "1") + "\n1"}))
+
+
+def test_relative_paths(tmp_path: Path) -> None:
+    """A relative path in a setting begins at the config directory, wherever the host is started."""
+    (tmp_path / "spool_dir").write_text("spool\n")
+    assert Settings.read(Config(tmp_path)).spool_dir == tmp_path / "spool"
+    assert Config(tmp_path).resolve("/var/spool/qpsdk") == Path("/var/spool/qpsdk")

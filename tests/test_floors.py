@@ -15,7 +15,7 @@ HOUSE = Path(qpsdk.__file__).parent
 FLOORS = {
     0: "constants errors address reply netstring header stream",
     1: "smtp qmqp",
-    2: "hooks message plugin config loader dispatcher log received spool timelimit",
+    2: "hooks message plugin config loader dispatcher log received spool",
     3: "session",
     4: "server testing plugins scaffold cli lab __main__",
 }

@@ -12,7 +12,6 @@ from qpsdk.errors import (
     StreamTimeoutError,
 )
 from qpsdk.stream import Endpoint
-from qpsdk.timelimit import TimeLimit
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes that may wait to be read before we stop reading from the socket."""
@@ -299,7 +298,7 @@ async def connect(
         return SocketStream(loop, io_timeout, session_timeout)
 
     try:
-        with TimeLimit(loop, connect_timeout):
+        async with asyncio.timeout(connect_timeout):
             if endpoint.path:
                 _, made = await loop.create_unix_connection(stream, endpoint.path)
             else:
