@@ -73,6 +73,7 @@ class Dispatcher:
 
     Attributes:
         plugins: All of them.
+        hooks: The names of the hooks that one of them has.
     """
 
     def __init__(self, plugins: Iterable[Plugin], run_blocking: RunBlocking) -> None:
@@ -84,13 +85,11 @@ class Dispatcher:
         self.plugins = tuple(plugins)
         self._run_blocking = run_blocking
         self._steps: Mapping[str, tuple[_Step, ...]] = _steps(self.plugins)
+        self.hooks = frozenset(self._steps)
 
     def order(self, hook: str) -> list[str]:
         """The names of the plugins that `hook` runs, in that order."""
         return [step.plugin for step in self._steps.get(hook, ())]
-
-    def __contains__(self, hook: str) -> bool:
-        return hook in self._steps
 
     async def run(
         self,

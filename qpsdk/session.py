@@ -206,7 +206,7 @@ class Session:
     # Hooks and replies
 
     async def _run(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
-        if hook not in self._dispatcher:
+        if hook not in self._dispatcher.hooks:
             return NO_OPINION
         del about.answers[:-MAX_ANSWERS]
         known = len(about.answers)
