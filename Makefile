@@ -1,5 +1,6 @@
 # Every target sets up what it needs, and is quick the second time. Nothing is put outside this
-# folder but Debian packages, and those only by `make test` and `make bench`, only as root.
+# folder but Debian packages, and those only as root: python3-venv where it is missing, and the
+# programs that `make test` and `make bench` drive.
 
 PYTHON ?= python3
 ARGS ?=

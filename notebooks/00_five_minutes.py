@@ -106,6 +106,10 @@ for message in fake.messages:
     print(message.message.decode())
 
 # %% [markdown]
-# Ann gets the mail, Bob does not, and the server has written on top where it came from.
+# Ann gets the mail, Bob does not, and the server has written on top where it came from. Addresses
+# and messages are `bytes`, as on the wire: nothing is decoded that nobody asked to read.
 #
-# The [quick start](../quick-start.md) does the same with a real server and a real client.
+# This page is the notebook `notebooks/00_five_minutes.py`, and a notebook awaits at top level. In a
+# program, put the `async with` into an `async def main()` and call `asyncio.run(main())`.
+#
+# The [quick start](../quick-start.md) has a real server, a real client, and a plugin in a file.

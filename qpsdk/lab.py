@@ -17,11 +17,11 @@ from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
 from qpsdk.netstring import decode_all
 from qpsdk.qmqp import Response
-from qpsdk.server.host import Server, new_host, run_loop, stop_signal
+from qpsdk.server.host import Server, new_host, reason, run_loop, stop_signal
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Captured, FakeQMQPServer
 
-SHOWN_LINES = 12
+SHOWN_LINES = 20
 """Lines of a message that are shown; of the rest, only how many there are."""
 
 _WELCOME = """\
@@ -42,12 +42,19 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._said: dict[str, int] = {}  # lines of each client since the server last spoke
 
     def client(self, connection: Connection, data: bytes) -> None:
-        self._show_lines(connection, "C:", data, "cyan")
+        # A large message comes in many blocks, and is cut where the first of them would be.
+        said = self._said.get(connection.id, 0)
+        self._said[connection.id] = said + data.count(b"\n")
+        if said <= SHOWN_LINES:
+            self._show_lines(connection, "C:", data, "cyan", SHOWN_LINES - said)
 
     def server(self, connection: Connection, data: bytes) -> None:
-        self._show_lines(connection, "S:", data, "green")
+        if (unseen := self._said.pop(connection.id, 0) - SHOWN_LINES) > 0:
+            self._console.print(Text(f"{connection.id} C: ... {unseen} more lines", "cyan"))
+        self._show_lines(connection, "S:", data, "green", SHOWN_LINES)
 
     def hook(self, connection: Connection, answer: Answer) -> None:
         message = "" if answer.message is None else f", {answer.message!r}"
@@ -67,16 +74,12 @@ class Display:
         for line in explain(data):
             self._console.print(Text("         ") + line)
 
-    def _show_lines(self, connection: Connection, who: str, data: bytes, style: str) -> None:
-        lines = data.split(b"\r\n")
-        if lines[-1] == b"":
-            lines.pop()
-        for line in lines[:SHOWN_LINES]:
-            text = escape(line.decode("utf-8", "backslashreplace"))
-            self._console.print(Text(f"{connection.id} {who} {text[:200]}", style))
-        if len(lines) > SHOWN_LINES:
-            rest = f"{connection.id} {who} ... {len(lines) - SHOWN_LINES} more lines"
-            self._console.print(Text(rest, style))
+    def _show_lines(
+        self, connection: Connection, who: str, data: bytes, style: str, limit: int
+    ) -> None:
+        for line in data.removesuffix(b"\r\n").split(b"\r\n", limit)[:limit]:
+            text = escape(line[:200].decode("utf-8", "backslashreplace"))
+            self._console.print(Text(f"{connection.id} {who} {text}", style))
 
 
 def explain(data: bytes) -> Iterator[Text]:
@@ -94,12 +97,13 @@ def explain(data: bytes) -> Iterator[Text]:
 
 
 def _netstring(value: bytes) -> Text:
-    lines = [escape(line) for line in value.decode("utf-8", "backslashreplace").split("\n")]
-    if len(lines) > SHOWN_LINES:
-        lines[SHOWN_LINES:] = [f"... {len(lines) - SHOWN_LINES} more lines"]
+    first = value.split(b"\n", SHOWN_LINES)
+    lines = [escape(line[:200].decode("utf-8", "backslashreplace")) for line in first]
+    if len(first) > SHOWN_LINES and first[-1]:
+        lines[SHOWN_LINES:] = [f"... {value.count(10) - SHOWN_LINES} more lines"]
     text = Text(f"{len(value)}:", "yellow")
     for number, line in enumerate(lines):
-        text.append(f"\n             {line[:200]}" if number else line[:200], "default")
+        text.append(f"\n             {line}" if number else line, "default")
     return text.append(",", "yellow")
 
 
@@ -179,7 +183,7 @@ async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:
     try:
         return await fake.listen(endpoint)
     except OSError as error:
-        raise SetupError(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+        raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
 
 
 def sample_config() -> dict[str, str]:

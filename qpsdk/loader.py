@@ -57,6 +57,8 @@ class PluginLine:
             ValueError: The name is none.
         """
         name, *rest = text.split() or [""]
+        if any(word.startswith("#") for word in rest):
+            raise ValueError(f"{name}: a comment stands on a line of its own")
         match = _NAME.fullmatch(name)
         if match is None or ".." in name or name.startswith(("/", ".", "-")):
             raise ValueError(f"{name!r} is no plugin name; write one such as queue/qmqp_forward")

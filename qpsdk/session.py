@@ -213,9 +213,15 @@ class Session:
         try:
             return await self._dispatcher.run(hook, about, arguments, self._work)
         finally:
+            if self._observer is not None or enabled(LOGDEBUG):
+                self._show(about.answers[known:])
+
+    def _show(self, answers: list[Answer]) -> None:
+        for answer in answers:
             if self._observer is not None:
-                for answer in about.answers[known:]:
-                    self._observer.hook(self.connection, answer)
+                self._observer.hook(self.connection, answer)
+            text = f"{answer.hook}: answered {answer.constant.name}"
+            self._log(LOGDEBUG, f"{text} in {answer.seconds * 1000:.1f} ms", answer.plugin)
 
     def _reply(self, hook: str, outcome: Outcome) -> Reply | None:
         """What the client is told, None for nothing; the table says whether we close then."""
@@ -230,7 +236,8 @@ class Session:
         if effect.close:
             self._closing = True
         if constant.is_denial:
-            self._log(LOGNOTICE, f"{hook}: {constant.name} {outcome.message}", outcome.plugin)
+            said = "" if outcome.message is None else f": {outcome.message}"
+            self._log(LOGNOTICE, f"{hook}: {constant.name}{said}", outcome.plugin)
         return effect.reply(self._settings.me, outcome.message)
 
     def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
@@ -439,8 +446,8 @@ class Session:
         gone = "; the client was gone and could not be told" if self._lost else ""
         self._log(
             level,
-            f"{transaction.id} from {transaction.sender}, {len(transaction.recipients)} recipients,"
-            f" {transaction.data_size} bytes: {reply}{gone}",
+            f"{transaction.id} from {transaction.sender}, {transaction.data_size} bytes,"
+            f" recipients: {len(transaction.recipients)}: {reply}{gone}",
             outcome.plugin,
         )
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from weakref import finalize
 
 from qpsdk.errors import ConfigError
 
@@ -133,11 +134,12 @@ class SpoolDirectory:
     with `close`.
     """
 
-    __slots__ = ("_given", "_made")
+    __slots__ = ("__weakref__", "_given", "_made", "_remove")
 
     def __init__(self, path: Path | None = None) -> None:
         self._given = path
         self._made: Path | None = None
+        self._remove: finalize[..., SpoolDirectory] | None = None
 
     @property
     def path(self) -> Path:
@@ -147,18 +149,19 @@ class SpoolDirectory:
             ConfigError: It cannot be made, or others may look into it.
         """
         if self._made is None:
-            self._made = (
-                Path(tempfile.mkdtemp(prefix="qpsdk-"))
-                if self._given is None
-                else _private_directory(self._given)
-            )
+            if self._given is not None:
+                self._made = _private_directory(self._given)
+            else:
+                self._made = Path(tempfile.mkdtemp(prefix="qpsdk-"))
+                # Also when nobody calls `close`: when we are forgotten, or the process ends.
+                self._remove = finalize(self, shutil.rmtree, self._made, ignore_errors=True)
         return self._made
 
     def close(self) -> None:
         """Delete the folder if it is a temporary one."""
-        if self._given is None and self._made is not None:
-            shutil.rmtree(self._made, ignore_errors=True)
-            self._made = None
+        if self._remove is not None:
+            self._remove()
+            self._made = self._remove = None
 
 
 def _private_directory(path: Path) -> Path:

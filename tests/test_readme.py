@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from qpsdk.testing import smtp
 from tests.programs import needs
 
@@ -37,9 +35,9 @@ def shell(commands: str, folder: Path) -> str:
     return result.stdout
 
 
-@pytest.fixture
-def lab() -> Iterator[int]:
-    """`make run`, on a port of its own."""
+@contextlib.contextmanager
+def lab() -> Iterator[str]:
+    """`make run`, on a port of its own; it has to show a message."""
     command = [sys.executable, "-m", "qpsdk", "lab", "--listen", "127.0.0.1:0"]
     command += ["--qmqp", "127.0.0.1:0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -47,7 +45,7 @@ def lab() -> Iterator[int]:
         port = re.search(r"listens on 127\.0\.0\.1:(\d+)", process.stdout.readline())
         assert port is not None
         try:
-            yield int(port[1])
+            yield port[1]
         finally:
             process.send_signal(signal.SIGTERM)
             shown, _ = process.communicate(timeout=10)
@@ -84,15 +82,17 @@ def test_plugin() -> None:
     asyncio.run(main())
 
 
-def test_send_with_python(lab: int, tmp_path: Path) -> None:
+def test_send_with_python(tmp_path: Path) -> None:
     """The Python that sends a message does."""
-    shell(block("sh", "sendmail").replace("2525", str(lab)), tmp_path)
+    with lab() as port:
+        shell(block("sh", "sendmail").replace("2525", port), tmp_path)
 
 
-def test_send_with_swaks(lab: int, tmp_path: Path) -> None:
+def test_send_with_swaks(tmp_path: Path) -> None:
     """The swaks command that sends a message does."""
     needs("swaks")
-    shell(block("sh", "swaks --server").replace("2525", str(lab)), tmp_path)
+    with lab() as port:
+        shell(block("sh", "swaks --server").replace("2525", port), tmp_path)
 
 
 def test_run_your_own(tmp_path: Path) -> None:
@@ -111,7 +111,10 @@ def test_run_your_own(tmp_path: Path) -> None:
         try:
             ready = {process.stdout.readline().strip() for _ in ports}
             assert ready == {f"listening on 127.0.0.1:{port}" for port in ports}
-            shell(block("sh", "sendmail").replace("2525", ports[1]), tmp_path)
+            send = block("sh", "sendmail").replace("2525", ports[1])
+            shell(send, tmp_path)
+            refused = f"! ({send.replace('friend@', 'bob@')}) 2>&1"
+            assert "Bob no longer works here" in shell(refused, tmp_path)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
         assert "18:friend@example.com," in process.communicate(timeout=10)[0]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qpsdk.config import Config, Settings
-from qpsdk.constants import LOGERROR, LOGNOTICE
+from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.loader import load
@@ -95,6 +95,9 @@ class Server:
             for endpoint in self._listen:
                 await self._open(endpoint)
             undo.pop_all()
+        if not self._dispatcher.plugins:
+            where = self._host.configuration.path("plugins")
+            log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -133,7 +136,7 @@ class Server:
                     self._new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
                 )
         except OSError as error:
-            raise SetupError(f"cannot listen on {endpoint}: {error.strerror or error}") from None
+            raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
         self._listeners.append(listener)
         for listening in listener.sockets:
             name = listening.getsockname()
@@ -173,6 +176,11 @@ class Server:
             self._all_ended.set()
         if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
+
+
+def reason(error: OSError) -> str:
+    """What the system says; uvloop adds to it what we say ourselves."""
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def serve(
