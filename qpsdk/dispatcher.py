@@ -1,15 +1,14 @@
 """Runs one hook over the plugins: the only loop that does."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from inspect import isawaitable
 from time import perf_counter
-from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
 from qpsdk.hooks import HOOKS, Hook
-from qpsdk.log import Scene, log, scene
+from qpsdk.log import Scene, log, scene, text_of
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
 
@@ -128,7 +127,7 @@ class Dispatcher:
                         waited = True
                         result = await self._wait(step, result, arguments, queued, work)
                     constant, message = _read(hook, result)
-                except (Exception, asyncio.CancelledError) as error:
+                except (Exception, asyncio.CancelledError, SystemExit) as error:
                     if isinstance(error, asyncio.CancelledError) and _is_cancelled(work):
                         raise
                     failed = True
@@ -178,12 +177,17 @@ class Dispatcher:
         if step.blocking:
             result = self._run_blocking(step.method, *arguments)
         loop = asyncio.get_running_loop()
-        task = (
-            loop.create_task(result)
-            if type(result) is CoroutineType
-            else asyncio.ensure_future(result)
-        )
-        limit = loop.call_later(step.time_limit, task.cancel, _TIME_IS_UP)
+        task = loop.create_task(_contain(result))
+
+        def end() -> None:
+            task.cancel(_TIME_IS_UP)
+            loop.call_later(PATIENCE, complain)
+
+        def complain() -> None:
+            if not task.done():
+                log(LOGERROR, f"{step.plugin}: does not stop when it is cancelled")
+
+        limit = loop.call_later(step.time_limit, end)
         work.task = task
         if queued is not None:
             queued.on_hand_over(limit.cancel)
@@ -204,6 +208,17 @@ class Dispatcher:
                 queued.in_thread = False
                 queued.on_hand_over(None)
 
+
+async def _contain(work: Awaitable[Any]) -> Any:
+    """Await `work`, whatever kind of awaitable it is; it cannot end the process."""
+    try:
+        return await work
+    except SystemExit as error:
+        raise RuntimeError("the plugin called sys.exit()") from error
+
+
+PATIENCE: Final = 5.0
+"""Seconds after which a plugin is reported that goes on when it was cancelled."""
 
 _TIME_IS_UP: Final = "the time limit of the hook is over"
 _QUEUE: Final = HOOKS["queue"]
@@ -244,7 +259,7 @@ def _count_failure(hook: Hook, step: _Step, error: BaseException) -> Constant:
         log(LOGERROR, str(error))
         soft = True
     else:
-        log(LOGCRIT, f"failed: {type(error).__name__}: {error}", error=error)
+        log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
         soft = step.options.on_error == "denysoft"
     return DENYSOFT if soft and DENYSOFT in hook.effects and hook is not _QUEUE else DECLINED
 

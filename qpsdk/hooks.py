@@ -18,6 +18,7 @@ from qpsdk.constants import (
     OK,
     Constant,
 )
+from qpsdk.log import text_of
 from qpsdk.reply import Reply
 
 TIME_LIMIT: Final = 30.0
@@ -62,7 +63,9 @@ class Effect:
                 text = self.text.format(me=me)
                 self._ready[me] = Reply.make(self.code, text, self.enhanced)
             return self._ready[me]
-        text = message.decode("ascii", "replace") if isinstance(message, bytes) else str(message)
+        text = (
+            message.decode("ascii", "replace") if isinstance(message, bytes) else text_of(message)
+        )
         if self.fixed:
             text = f"{self.text.format(me=me)}\n{text}"
         return Reply.make(self.code, text, self.enhanced)

@@ -17,7 +17,8 @@ from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
 from qpsdk.netstring import decode_all
 from qpsdk.qmqp import Response
-from qpsdk.server.host import Server, new_host, reason, run_loop, stop_signal
+from qpsdk.server.host import Server, new_host, run_loop, stop_signal
+from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Captured, FakeQMQPServer
 

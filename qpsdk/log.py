@@ -71,6 +71,14 @@ def escape(text: str) -> str:
     return _UNSAFE.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
 
 
+def text_of(value: object) -> str:
+    """What `str` says of a value that a plugin gave, which may fail at that."""
+    try:
+        return str(value)
+    except Exception:
+        return object.__repr__(value)
+
+
 class Formatter(logging.Formatter):
     """``TIME LEVEL [connection] (hook) plugin: text``, on one line."""
 

@@ -27,7 +27,7 @@ from qpsdk.errors import (
     StreamTimeoutError,
 )
 from qpsdk.hooks import HOOKS
-from qpsdk.log import Scene, enabled, log, scene
+from qpsdk.log import Scene, enabled, log, scene, text_of
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
@@ -56,8 +56,18 @@ _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+EVENTS_A_TURN: Final = 100
+"""What one client may do before the others get their turn: a block can hold 40,000 commands."""
+
 MAX_ANSWERS: Final = 1000
 """Answers of plugins that are kept with a connection or transaction; of more, the latest."""
+
+_SILENT: Final = frozenset(
+    hook.name
+    for hook in HOOKS.values()
+    if DONE not in hook.effects and not any(effect.code for effect in hook.effects.values())
+)
+"""Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
 
 _WITHOUT_STATUS: Final = frozenset({"connect", "helo", "ehlo"})
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
@@ -106,6 +116,7 @@ class Session:
         self._reading = False  # waiting for the client
         self._lost = False  # the client is gone
         self._messages = 0
+        self._queued: Outcome | None = None  # of the queue hook, until queue_post has run
 
     async def run(self) -> None:
         """Hold the conversation; the connection is closed when this returns."""
@@ -129,16 +140,31 @@ class Session:
         if self._reading and self.connection.transaction is None:
             self._stream.interrupt()
 
-    def abandon(self) -> None:
-        """End now: the host will not wait any longer."""
+    def abandon(self, *, at_once: bool = False) -> None:
+        """Drop the client: the host will not wait any longer.
+
+        A message that was handed over is still waited for, unless it has to be `at_once`.
+        """
         self._lost = True
         self._stream.abort()
-        self._work.call_off()
+        transaction = self.connection.transaction
+        if transaction is not None and transaction.handed_over:
+            if not at_once:
+                return
+            text = "stopped while another server may have taken it; the client will send it again"
+            self._log(LOGERROR, f"{transaction.id}: {text}")
+        if not self._closing or at_once:
+            self._work.call_off()
 
     async def _converse(self) -> None:
         await self._greet()
-        while not self._closing:
+        turn = 0
+        while not self._closing and not self._lost:
             event = self._engine.next_event()
+            turn += 1
+            if turn % EVENTS_A_TURN == 0:
+                await self._send()
+                await asyncio.sleep(0)
             if event is None:
                 await self._receive()
             else:
@@ -215,6 +241,8 @@ class Session:
         finally:
             if self._observer is not None or enabled(LOGDEBUG):
                 self._show(about.answers[known:])
+            if self.connection.responses and hook in _SILENT:
+                self._own_reply(hook, NO_OPINION)
 
     def _show(self, answers: list[Answer]) -> None:
         for answer in answers:
@@ -236,7 +264,7 @@ class Session:
         if effect.close:
             self._closing = True
         if constant.is_denial:
-            said = "" if outcome.message is None else f": {outcome.message}"
+            said = "" if outcome.message is None else f": {text_of(outcome.message)}"
             self._log(LOGNOTICE, f"{hook}: {constant.name}{said}", outcome.plugin)
         return effect.reply(self._settings.me, outcome.message)
 
@@ -262,8 +290,9 @@ class Session:
         """Answer a command as the table says; True if that accepts it."""
         reply = self._reply(hook, outcome)
         assert reply is not None  # each hook of a command has a reply for each constant
-        self._engine.reply(reply)
-        return reply.accepted
+        accepted = reply.code < 300  # a plugin may have said 3xx itself, which takes no step
+        self._engine.reply(reply, accepted=accepted)
+        return accepted
 
     def _log(self, level: LogLevel, text: str, plugin: str = "") -> None:
         if enabled(level):
@@ -401,7 +430,14 @@ class Session:
         else:
             self._log(LOGNOTICE, f"message refused: {reply}")
         self._engine.reply(reply)
-        await self._reset_transaction()
+        try:
+            # Told before anything else: a client that gives up waiting would send it again.
+            await self._send()
+        finally:
+            queued, self._queued = self._queued, None
+            if queued is not None:
+                await self._run("queue_post", transaction, self.connection, queued)
+            await self._reset_transaction()
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Offer the whole message to the plugins; the reply to the final dot."""
@@ -415,12 +451,12 @@ class Session:
             if reply is not None:
                 break
         assert reply is not None  # the table has a reply for each answer of queue
-        if outcome.constant is DONE and reply.accepted:
+        if outcome.constant is DONE and reply.code < 300:
             text = f"{hook}: the plugin itself has told the client that it took the message"
             self._log(LOGWARN, text, outcome.plugin)
         if hook == "queue":
             self._log_queue(transaction, outcome, reply)
-            await self._run("queue_post", transaction, self.connection, outcome)
+            self._queued = outcome
         return reply
 
     async def _add_received(self, transaction: Transaction) -> None:
@@ -460,9 +496,11 @@ class Session:
     async def _reset_transaction(self) -> None:
         transaction = self.connection.transaction
         if transaction is not None:
-            await self._run("reset_transaction", transaction, transaction)
-            transaction.close()
-            self.connection.transaction = None
+            try:
+                await self._run("reset_transaction", transaction, transaction)
+            finally:
+                transaction.close()
+                self.connection.transaction = None
 
     async def _verify(self, event: Verify) -> None:
         self._answer("vrfy", await self._run("vrfy", self.connection, self.connection, event.text))

@@ -37,7 +37,8 @@ class Endpoint(NamedTuple):
             return cls(path=text[5:])
         match = _ENDPOINT.fullmatch(text)
         port = default_port if match is None or match[3] is None else int(match[3])
-        if match is None or port is None or port > 65535 or not _is_v6(match[1]):
+        valid = match is not None and (_is_v6(match[1]) if match[1] else _is_name(match[2]))
+        if match is None or port is None or port > 65535 or not valid:
             raise ValueError(f"{text!r} is no address; write HOST:PORT, [V6]:PORT or unix:PATH")
         return cls(match[1] or match[2], port)
 
@@ -47,11 +48,18 @@ class Endpoint(NamedTuple):
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def _is_v6(text: str | None) -> bool:
-    """Whether what stood in brackets may; nothing may."""
+def _is_v6(text: str) -> bool:
     try:
-        return text is None or bool(IPv6Address(text))
+        return bool(IPv6Address(text))
     except ValueError:
+        return False
+
+
+def _is_name(text: str) -> bool:
+    """Whether a resolver would take it: no label is empty or too long (RFC 1035, 2.3.4)."""
+    try:
+        return bool(text.encode("idna"))
+    except UnicodeError:
         return False
 
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from qpsdk.server.drive import Drive
+from qpsdk.server.drive import PAUSE, Drive
 
 
 @coroutine
-def pause() -> Generator[None, None, None]:
+def pause() -> Generator[object, None, None]:
     """Wait for `Drive.wake`."""
-    yield
+    yield PAUSE
 
 
 class Ended(list[BaseException | None]):
@@ -111,6 +111,25 @@ def test_woken_while_it_runs() -> None:
 
     drive = ended.drive(session())
     drive.wake()
+    assert ended == [None]
+
+
+def test_gives_others_a_turn() -> None:
+    """After asyncio.sleep(0) it goes on by itself, when others had their turn."""
+    seen: list[str] = []
+    ended = Ended()
+
+    async def session() -> None:
+        await asyncio.sleep(0)
+        seen.append("session")
+
+    async def main() -> None:
+        asyncio.get_running_loop().call_soon(seen.append, "other")
+        ended.drive(session()).wake()
+        await asyncio.sleep(0.01)
+
+    asyncio.run(main())
+    assert seen == ["other", "session"]
     assert ended == [None]
 
 

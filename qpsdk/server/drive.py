@@ -2,7 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Final
+
+PAUSE: Final = object()
+"""What a driven coroutine yields to wait until it is woken."""
 
 
 class Drive:
@@ -10,9 +13,9 @@ class Drive:
 
     A task is woken by a future, by way of the event loop: for each line of a client that would
     be a future, a callback and a turn of the loop, which together cost more than to answer the
-    line. A driven session goes on inside the call that brings the bytes. It may wait for two
-    things only: its stream (a bare ``yield``, and then somebody calls `wake`), and asyncio's
-    futures, among them the tasks in which the hooks of plugins run.
+    line. A driven session goes on inside the call that brings the bytes. It may wait for its
+    stream (it yields `PAUSE`, and then somebody calls `wake`), for futures of its loop, among them
+    the tasks in which the hooks of plugins run, and for its next turn (``asyncio.sleep(0)``).
     """
 
     __slots__ = ("_coroutine", "_done", "_running", "_waiting_for", "_woken")
@@ -54,7 +57,9 @@ class Drive:
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise  # KeyboardInterrupt and its like are the loop's
         else:
-            if future is not None:
+            if future is None:  # asyncio.sleep(0): after the others
+                asyncio.get_running_loop().call_soon(self.wake)
+            elif future is not PAUSE:
                 # As a task does: the future says so when it is awaited the wrong way.
                 future._asyncio_future_blocking = False
                 self._waiting_for = future

@@ -20,7 +20,7 @@ from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.plugin import Host
 from qpsdk.server.drive import Drive
-from qpsdk.server.stream import SocketStream, connect
+from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Observer, Session
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
@@ -81,6 +81,7 @@ class Server:
         self._dispatcher: Dispatcher = load(host)
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
+        self._stopping = False
         self._listeners: list[asyncio.Server] = []
 
     async def __aenter__(self) -> "Server":
@@ -89,8 +90,9 @@ class Server:
         Raises:
             SetupError: An address cannot be listened on.
         """
-        _ = self._host.spool.path  # made now, so that a wrong one is told at the start
         async with AsyncExitStack() as undo:
+            undo.callback(self._host.spool.close)
+            _ = self._host.spool.path  # made now, so that a wrong one is told at the start
             undo.push_async_callback(self._close_listeners)
             for endpoint in self._listen:
                 await self._open(endpoint)
@@ -109,13 +111,16 @@ class Server:
         Args:
             grace: Seconds they have for it.
         """
+        self._stopping = True
         await self._close_listeners()
+        await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
         for session in list(self._sessions.values()):
             session.stop()
         await self._wait_for_sessions(grace)
-        for session in list(self._sessions.values()):
-            session.abandon()
-        await self._wait_for_sessions(FAREWELL)
+        for at_once in (False, True):
+            for session in list(self._sessions.values()):
+                session.abandon(at_once=at_once)
+            await self._wait_for_sessions(FAREWELL)
         self._host.spool.close()
 
     async def _wait_for_sessions(self, seconds: float) -> None:
@@ -135,7 +140,7 @@ class Server:
                 listener = await loop.create_server(
                     self._new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
                 )
-        except OSError as error:
+        except (OSError, UnicodeError) as error:
             raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
         self._listeners.append(listener)
         for listening in listener.sockets:
@@ -151,6 +156,7 @@ class Server:
                 with contextlib.suppress(FileNotFoundError):
                     Path(endpoint.path).unlink()
         self._listeners.clear()
+        self.endpoints.clear()
 
     def _new_stream(self) -> SocketStream:
         return SocketStream(
@@ -168,6 +174,8 @@ class Server:
         drive = Drive(session.run(), self._ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)
+        if self._stopping:
+            session.stop()
         drive.wake()
 
     def _ended(self, drive: Drive, error: BaseException | None) -> None:
@@ -176,11 +184,6 @@ class Server:
             self._all_ended.set()
         if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
-
-
-def reason(error: OSError) -> str:
-    """What the system says; uvloop adds to it what we say ourselves."""
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def serve(

@@ -1,6 +1,8 @@
 """Streams on sockets."""
 
 import asyncio
+import contextlib
+import os
 from collections.abc import Callable, Generator, Iterable
 from types import coroutine
 from typing import Final, cast
@@ -11,6 +13,7 @@ from qpsdk.errors import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
+from qpsdk.server.drive import PAUSE
 from qpsdk.stream import Endpoint
 
 READ_AHEAD: Final = 64 * 1024
@@ -108,9 +111,19 @@ class SocketStream(asyncio.Protocol):
             self._timer.cancel()
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
+        if exc is not None:
+            self._rescue()
         self._wake()
         if exc is not None and self._lost_callback is not None:
             self._lost_callback()
+
+    def _rescue(self) -> None:
+        """Take what had come before a write failed: the loop forgets to read it."""
+        fd = self.transport.get_extra_info("socket").fileno()
+        with contextlib.suppress(OSError):
+            while self._unread < READ_AHEAD and (data := os.read(fd, READ_AHEAD)):
+                self._chunks.append(data)
+                self._unread += len(data)
 
     def pause_writing(self) -> None:
         self._paused_writing = True
@@ -159,7 +172,8 @@ class SocketStream(asyncio.Protocol):
 
     async def flush(self, *, until_input: bool = False) -> None:
         # With a limit of 0 the transport counts as full until its buffer is empty.
-        self.transport.set_write_buffer_limits(0)
+        if self._error is None:
+            self.transport.set_write_buffer_limits(0)
         if until_input:
             await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
@@ -180,7 +194,10 @@ class SocketStream(asyncio.Protocol):
         if self._ended:
             self.transport.close()
         else:
-            self.transport.write_eof()
+            try:
+                self.transport.write_eof()
+            except OSError:  # asyncio's does not catch it: the client is gone already
+                self.transport.abort()
         limit = self._loop.call_later(LINGER_SECONDS, self.transport.abort)
         try:
             while self._error is None:
@@ -279,9 +296,15 @@ class SocketStream(asyncio.Protocol):
 
 
 @coroutine
-def _pause() -> Generator[None, None, None]:
-    """Suspend until the driver steps."""
-    yield
+def _pause() -> Generator[object, None, None]:
+    """Suspend until the driver is woken."""
+    yield PAUSE
+
+
+def reason(error: OSError | UnicodeError) -> str:
+    """What the system says of a failure; the loops each add something of their own."""
+    number = getattr(error, "errno", None)
+    return os.strerror(number) if number else str(error)
 
 
 async def connect(
@@ -305,6 +328,6 @@ async def connect(
                 _, made = await loop.create_connection(stream, endpoint.host, endpoint.port)
     except TimeoutError:
         raise StreamConnectError(f"no connection within {connect_timeout:g} s") from None
-    except OSError as error:
-        raise StreamConnectError(f"cannot connect: {error.strerror or error}") from error
+    except (OSError, UnicodeError) as error:
+        raise StreamConnectError(f"cannot connect: {reason(error)}") from error
     return made

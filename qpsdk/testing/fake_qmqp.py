@@ -106,6 +106,9 @@ class FakeQMQPServer:
             self.failures.append(str(error))
             stream.abort()
             return
+        except asyncio.CancelledError:
+            stream.abort()
+            raise
         response = self.answer
         if response.verdict is Verdict.ACCEPTED:
             self.messages.append(captured)
