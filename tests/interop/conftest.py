@@ -1,11 +1,25 @@
 """Real hosts, in processes of their own, for tests that talk to them over real sockets."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.interop.rig import FakeServer, QMQPSink, RunningHost, ScriptedServer, running_host
+
+
+@pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
+def loop(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """The hosts run on uvloop, and once more on the standard library's loop."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "asyncio":
+            hidden = tmp_path_factory.mktemp("hidden")
+            (hidden / "uvloop.py").write_text('raise ImportError("hidden by the tests")\n')
+            patch.setenv("PYTHONPATH", str(hidden), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="module")

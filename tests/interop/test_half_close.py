@@ -10,6 +10,7 @@ from tests.interop.rig import (
     FakeServer,
     RunningHost,
     ScriptedServer,
+    eventually,
     running_host,
     wire,
     without_received,
@@ -94,4 +95,4 @@ def test_a_reset_while_the_queue_plugin_works(tmp_path: Path, scripted: Scripted
         log = host.log()
         assert "250 2.0.0 slow; the client was gone and could not be told" in log
         assert "LOGCRIT" not in log
-        assert host.spooled() == []
+        assert eventually(lambda: not host.spooled())
