@@ -1,6 +1,7 @@
 """Streams on real sockets, on asyncio's loop and on uvloop."""
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -114,6 +115,37 @@ def test_bytes_before_a_reset_are_read(run: Callable[[Awaitable[None]], None]) -
             assert await stream.read() == b"5:Dbusy,"
             with pytest.raises(StreamError):
                 await stream.read()
+
+    run(main())
+
+
+def test_bytes_before_a_failed_write_are_read(run: Callable[[Awaitable[None]], None]) -> None:
+    """What had come when a write failed is still read, though the loop did not get to it."""
+
+    async def main() -> None:
+        for _ in range(20):
+            async with connected() as (stream, peer):
+                peer.send(b"5:Dbusy,")
+                reset(peer)
+                await asyncio.sleep(0)
+                with contextlib.suppress(StreamError):
+                    while not stream.input_waiting:
+                        stream.write(b"x" * 100_000)
+                        await stream.drain(until_input=True)
+                assert await stream.read() == b"5:Dbusy,"
+
+    run(main())
+
+
+def test_finish_when_the_peer_is_gone(run: Callable[[Awaitable[None]], None]) -> None:
+    """To finish a connection that was reset raises nothing."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            reset(peer)
+            await stream.finish()
+            with pytest.raises(StreamError):
+                await stream.flush()
 
     run(main())
 

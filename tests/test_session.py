@@ -6,6 +6,7 @@ The table is written by hand from the hook table of the documentation, and not d
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -742,3 +743,140 @@ def test_stop(transaction: bool) -> None:
     takes = Takes()
     asyncio.run(asyncio.wait_for(main(), 20))
     assert len(takes.taken) == transaction
+
+
+def test_told_before_anything_else() -> None:
+    """The reply to the final dot waits for no other hook: who gives up waiting sends it again."""
+    released = asyncio.Event()
+
+    class Lingers(Plugin):
+        async def hook_queue_post(self, connection: Any, answer: Any) -> None:
+            await released.wait()
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await client.send("hi")).code == 250
+        assert not released.is_set()
+        released.set()
+
+    talk(conversation, Lingers(), Takes())
+
+
+def test_response_where_none_is_due(caplog: pytest.LogCaptureFixture) -> None:
+    """What a plugin responds where the client waits for nothing is not kept for later."""
+
+    class Chatty(Plugin):
+        def hook_reset_transaction(self, transaction: Transaction) -> None:
+            transaction.connection.respond(250, "bye for now")
+
+        def hook_noop(self, connection: Any, text: bytes) -> Constant:
+            connection.respond(250, "mine")
+            return DONE
+
+    async def conversation(client: SMTPClient) -> None:
+        await lead_to(client, "mail")
+        assert str(await client.command("RSET")) == "250 2.0.0 Flushed"
+        assert str(await client.command("NOOP")) == "250 2.0.0 mine"
+
+    talk(conversation, Chatty(), Takes())
+    assert "reset_transaction: not sent, one command has one reply: 250 bye for now" in caplog.text
+
+
+def test_done_with_3xx_takes_no_step() -> None:
+    """After a 3xx of a plugin's own the recipient is not set."""
+
+    class Odd(Plugin):
+        def hook_rcpt(self, transaction: Transaction, recipient: Any, params: Any) -> Constant:
+            transaction.connection.respond(354, "go on")
+            return DONE
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await lead_to(client, "rcpt")).code == 354
+        assert (await client.command("DATA")).code == 503
+
+    talk(conversation, Odd(), Takes())
+
+
+class Mute(Exception):
+    """An exception that cannot be shown."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("how", ["exit", "async exit", "mute", "mute message"])
+def test_plugin_that_would_end_us(how: str, caplog: pytest.LogCaptureFixture) -> None:
+    """sys.exit(), and values that cannot be shown, are failures like others."""
+
+    class Bad(Plugin):
+        def hook_noop(self, connection: Any, text: bytes) -> Any:
+            if how == "async exit":
+                return self.leave()
+            if how == "exit":
+                sys.exit(3)
+            if how == "mute":
+                raise Mute
+            return DENY, Mute()
+
+        async def leave(self) -> None:
+            sys.exit(3)
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await client.command("NOOP")).code == (500 if how == "mute message" else 250)
+        assert (await client.command("RSET")).code == 250
+
+    talk(conversation, Bad())
+    assert ("failed: " in caplog.text) == (how != "mute message")
+
+
+def test_others_get_their_turn() -> None:
+    """A client that sends a great many commands at once does not hold up the others."""
+    answered: list[int] = []
+
+    class Counts(Plugin):
+        answers = 0
+
+        def hook_noop(self, connection: Any, text: bytes) -> Constant:
+            self.answers += 1
+            return OK
+
+    counts = Counts()
+
+    async def looks() -> None:
+        while counts.answers < 2000:
+            answered.append(counts.answers)
+            await asyncio.sleep(0)
+
+    async def conversation(client: SMTPClient) -> None:
+        looking = asyncio.ensure_future(looks())
+        client.write(b"NOOP\r\n" * 2000)
+        for _ in range(2000):
+            await client.read_reply()
+        await looking
+
+    talk(conversation, counts)
+    assert len(set(answered)) >= 15
+
+
+def test_nothing_is_taken_from_a_client_that_is_gone() -> None:
+    """After a reset no further message is queued, though it has come whole."""
+    taken: list[str] = []
+    started = asyncio.Event()
+
+    class Slow(Plugin):
+        async def hook_queue(self, transaction: Transaction) -> Any:
+            transaction.hand_over()
+            taken.append(transaction.id)
+            started.set()
+            await asyncio.sleep(0.05)
+            return OK, "safe there"
+
+    message = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nhi\r\n.\r\n"
+
+    async def conversation(client: SMTPClient) -> None:
+        await client.command("EHLO client")
+        client.write(message * 2)
+        await started.wait()
+        client.abort()
+
+    talk(conversation, Slow(), Says("rcpt", OK))
+    assert taken == ["c1.1"]
