@@ -118,7 +118,11 @@ class SocketStream(asyncio.Protocol):
             self._lost_callback()
 
     def _rescue(self) -> None:
-        """Take what had come before a write failed: the loop forgets to read it."""
+        """Take what had come before a write failed, which the loop does not read any more.
+
+        It may be the peer's last word, such as an early D. The transport closes its socket only
+        after it has called us, so the descriptor is still ours.
+        """
         fd = self.transport.get_extra_info("socket").fileno()
         with contextlib.suppress(OSError):
             while self._unread < READ_AHEAD and (data := os.read(fd, READ_AHEAD)):
