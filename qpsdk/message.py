@@ -126,7 +126,8 @@ class Transaction:
         """Say that from here on another server may have taken the message.
 
         A queue plugin calls this just before it writes the bytes that make its package whole.
-        Nothing cancels the plugin after that, and nobody else is offered the message.
+        Nobody else is offered the message after that, and nothing cancels the plugin but a host
+        that has to stop and has waited for it.
         """
         self._handed_over = True
         if self._on_hand_over is not None:

@@ -69,7 +69,11 @@ _SILENT: Final = frozenset(
 )
 """Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
 
-_WITHOUT_STATUS: Final = frozenset({"connect", "helo", "ehlo"})
+_WITHOUT_STATUS: Final = frozenset(
+    hook.name
+    for hook in HOOKS.values()
+    if any(e.code // 100 in (2, 4, 5) and not e.enhanced for e in hook.effects.values())
+)
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 _PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
 

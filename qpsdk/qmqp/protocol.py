@@ -12,6 +12,7 @@ from enum import Enum
 from typing import Final, NamedTuple
 
 from qpsdk import netstring
+from qpsdk.address import MAX_ADDRESS
 from qpsdk.errors import (
     NetstringError,
     QMQPEnvelopeError,
@@ -20,9 +21,6 @@ from qpsdk.errors import (
 )
 
 DEFAULT_PORT: Final = 628
-
-MAX_ADDRESS: Final = 999
-"""Bytes of an address: qmail-qmqpd refuses the whole message for one of 1000."""
 
 MAX_RESPONSE: Final = 10 * 1024
 """Bytes of a response that are read; Postfix's clients stop there too."""

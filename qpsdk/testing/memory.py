@@ -29,8 +29,10 @@ class MemoryStream:
 
     async def read(self) -> bytes:
         self._reading = True
-        await self._until(lambda: self.input_waiting or self._interrupted)
-        self._reading = False
+        try:
+            await self._until(lambda: self.input_waiting or self._interrupted)
+        finally:
+            self._reading = False
         if self._interrupted:
             self._interrupted = False
             raise StreamInterruptedError("interrupted")

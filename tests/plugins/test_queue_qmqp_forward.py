@@ -65,6 +65,8 @@ def test_further_words(caplog: pytest.LogCaptureFixture) -> None:
         ("192.0.2.1 smtp", "'192.0.2.1:smtp' is no QMQP server; write SERVER [PORT]"),
         ("192.0.2.1 65536", "'192.0.2.1:65536' is no QMQP server"),
         ("a:b:c", "'[a:b:c]' is no QMQP server"),
+        ("unix:/run/qmqp 628", "'unix:/run/qmqp:628' is no QMQP server"),
+        ("a..b", "'a..b' is no QMQP server"),
         ("192.0.2.1:1 2", "'192.0.2.1:1:2' is no QMQP server"),
     ],
 )

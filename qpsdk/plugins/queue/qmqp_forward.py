@@ -43,6 +43,8 @@ class QMQPForward(Plugin):
         host = f"[{server}]" if server.count(":") > 1 and "[" not in server else server
         text = f"{host}:{port}" if port else host
         try:
+            if port and server.startswith("unix:"):
+                raise ValueError("a unix socket has no port")
             self.server = Endpoint.parse(text, default_port=qmqp.DEFAULT_PORT)
         except ValueError:
             raise ValueError(
