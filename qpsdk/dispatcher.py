@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from inspect import isawaitable
 from time import perf_counter
+from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
@@ -202,7 +203,8 @@ class Dispatcher:
             raise
         finally:
             limit.cancel()
-            task.cancel()  # if it is not done, it is because we are cancelled ourselves
+            if not task.cancel() and isinstance(result, CoroutineType):
+                result.close()  # called off before its first step, it was never awaited
             work.task = None
             if queued is not None:
                 queued.in_thread = False

@@ -39,7 +39,7 @@ Recipients at example.com are accepted, others refused. Ctrl-C stops.
 
 
 class Display:
-    """Shows a conversation, as `qpsdk.session.Observer` and for the fake server."""
+    """Shows a conversation, as `qpsdk.verdicts.Observer` and for the fake server."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

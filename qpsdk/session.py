@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from qpsdk.address import Address
 from qpsdk.constants import (
@@ -14,9 +14,8 @@ from qpsdk.constants import (
     LOGNOTICE,
     LOGWARN,
     OK,
-    LogLevel,
 )
-from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome, Work
+from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.errors import (
     AddressError,
     HeaderError,
@@ -26,9 +25,8 @@ from qpsdk.errors import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
-from qpsdk.hooks import HOOKS
-from qpsdk.log import Scene, enabled, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.log import enabled
+from qpsdk.message import Connection, Transaction
 from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
@@ -51,6 +49,7 @@ from qpsdk.smtp import (
 from qpsdk.smtp.steps import State
 from qpsdk.spool import Spool
 from qpsdk.stream import Stream
+from qpsdk.verdicts import Observer, Verdicts
 
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
@@ -58,37 +57,6 @@ _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again 
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
 EVENTS_A_TURN: Final = 100
 """What one client may do before the others get their turn: a block can hold 40,000 commands."""
-
-MAX_ANSWERS: Final = 1000
-"""Answers of plugins that are kept with a connection or transaction; of more, the latest."""
-
-_SILENT: Final = frozenset(
-    hook.name
-    for hook in HOOKS.values()
-    if DONE not in hook.effects and not any(effect.code for effect in hook.effects.values())
-)
-"""Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
-
-_WITHOUT_STATUS: Final = frozenset(
-    hook.name
-    for hook in HOOKS.values()
-    if any(e.code // 100 in (2, 4, 5) and not e.enhanced for e in hook.effects.values())
-)
-"""Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
-_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
-
-
-class Observer(Protocol):
-    """Watches a conversation, to show it."""
-
-    def client(self, connection: Connection, data: bytes) -> None:
-        """Bytes from the client, just read."""
-
-    def server(self, connection: Connection, data: bytes) -> None:
-        """Bytes to the client, just written."""
-
-    def hook(self, connection: Connection, answer: Answer) -> None:
-        """A plugin has answered."""
 
 
 class Session:
@@ -109,13 +77,12 @@ class Session:
         settings = host.settings
         self.connection = connection
         self._stream = stream
-        self._dispatcher = dispatcher
+        self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
+        self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._host = host
         self._settings = settings
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
         self._observer = observer
-        self._work = Work()  # of a plugin, which may be called off
-        self._closing = False  # the last reply has been given
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
         self._lost = False  # the client is gone
@@ -132,7 +99,7 @@ class Session:
             self._log(LOGINFO, f"connection lost: {error}")
         except asyncio.CancelledError:
             self._lost = True
-            if not self._work.called_off:
+            if not self._verdicts.work.called_off:
                 raise  # it is our own task that was cancelled, where we have one
             self._log(LOGINFO, "connection lost while a plugin was at work")
         finally:
@@ -157,13 +124,13 @@ class Session:
                 return
             text = "stopped while another server may have taken it; the client will send it again"
             self._log(LOGERROR, f"{transaction.id}: {text}")
-        if not self._closing or at_once:
-            self._work.call_off()
+        if not self._verdicts.closing or at_once:
+            self._verdicts.work.call_off()
 
     async def _converse(self) -> None:
         await self._greet()
         turn = 0
-        while not self._closing and not self._lost:
+        while not self._verdicts.closing and not self._lost:
             event = self._engine.next_event()
             turn += 1
             if turn % EVENTS_A_TURN == 0:
@@ -200,7 +167,7 @@ class Session:
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
         self._engine.close(Reply.make(421, f"{self._settings.me} {text}", enhanced))
-        self._closing = True
+        self._verdicts.closing = True
 
     async def _send(self) -> None:
         if replies := self._engine.data_to_send():
@@ -210,15 +177,15 @@ class Session:
             await self._stream.drain()
 
     async def _end(self) -> None:
-        self._closing = True
-        self._work = Work()  # the last hooks are called off by nobody
+        self._verdicts.closing = True
+        self._verdicts.work = Work()  # the last hooks are called off by nobody
         await self._reset_transaction()
-        await self._run("disconnect", self.connection, self.connection)
+        await self._ask("disconnect", self.connection, self.connection)
         if self._lost:
             self._stream.abort()
         else:
             await self._stream.finish()
-        await self._run("post_connection", self.connection, self.connection)
+        await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
 
     def _client_lost(self) -> None:
@@ -230,65 +197,10 @@ class Session:
         self._lost = True
         transaction = self.connection.transaction
         handed_over = transaction is not None and transaction.handed_over
-        if not self._closing and not handed_over:
-            self._work.call_off()
+        if not self._verdicts.closing and not handed_over:
+            self._verdicts.work.call_off()
 
     # Hooks and replies
-
-    async def _run(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
-        if hook not in self._dispatcher.hooks:
-            return NO_OPINION
-        del about.answers[:-MAX_ANSWERS]
-        known = len(about.answers)
-        try:
-            return await self._dispatcher.run(hook, about, arguments, self._work)
-        finally:
-            if self._observer is not None or enabled(LOGDEBUG):
-                self._show(about.answers[known:])
-            if self.connection.responses and hook in _SILENT:
-                self._own_reply(hook, NO_OPINION)
-
-    def _show(self, answers: list[Answer]) -> None:
-        for answer in answers:
-            if self._observer is not None:
-                self._observer.hook(self.connection, answer)
-            text = f"{answer.hook}: answered {answer.constant.name}"
-            self._log(LOGDEBUG, f"{text} in {answer.seconds * 1000:.1f} ms", answer.plugin)
-
-    def _reply(self, hook: str, outcome: Outcome) -> Reply | None:
-        """What the client is told, None for nothing; the table says whether we close then."""
-        constant = outcome.constant
-        if constant is DONE or self.connection.responses:
-            own = self._own_reply(hook, outcome)
-            if own is not None:
-                return own
-        effect = HOOKS[hook].effects[constant]
-        if not effect.code:
-            return None
-        if effect.close:
-            self._closing = True
-        if constant.is_denial:
-            said = "" if outcome.message is None else f": {text_of(outcome.message)}"
-            self._log(LOGNOTICE, f"{hook}: {constant.name}{said}", outcome.plugin)
-        return effect.reply(self._settings.me, outcome.message)
-
-    def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
-        """What the plugin has told the client itself, if it then said DONE."""
-        responses, self.connection.responses = self.connection.responses, []
-        done = outcome.constant is DONE
-        for surplus in responses[done:]:
-            text = f"{hook}: not sent, one command has one reply: {surplus}"
-            self._log(LOGERROR, text, outcome.plugin)
-        if not done:
-            return None
-        if not responses:
-            text = f"{hook}: DONE, but the client was not answered"
-            self._log(LOGERROR, text, outcome.plugin)
-            return _PLUGIN_SAID_NOTHING
-        own = responses[0]
-        if hook in _WITHOUT_STATUS or own.code // 100 == 3:
-            return own
-        return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
 
     def _answer(self, hook: str, outcome: Outcome) -> bool:
         """Answer a command as the table says; True if that accepts it."""
@@ -298,20 +210,15 @@ class Session:
         self._engine.reply(reply, accepted=accepted)
         return accepted
 
-    def _log(self, level: LogLevel, text: str, plugin: str = "") -> None:
-        if enabled(level):
-            scene.set(Scene(self.connection.id, "", plugin))
-            log(level, text)
-
     # Commands
 
     async def _greet(self) -> None:
         connection = self.connection
         self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
-        outcome = await self._run("pre_connection", connection, connection)
+        outcome = await self._ask("pre_connection", connection, connection)
         reply = self._reply("pre_connection", outcome)
         if reply is None:
-            reply = self._reply("connect", await self._run("connect", connection, connection))
+            reply = self._reply("connect", await self._ask("connect", connection, connection))
         assert reply is not None
         self._engine.reply(reply)
 
@@ -319,7 +226,7 @@ class Session:
         connection = self.connection
         hook = event.verb.lower()
         connection.capabilities = self._capabilities()
-        outcome = await self._run(hook, connection, connection, event.host)
+        outcome = await self._ask(hook, connection, connection, event.host)
         reply = self._reply(hook, outcome)
         assert reply is not None
         if reply.accepted:
@@ -346,7 +253,7 @@ class Session:
         transaction.smtputf8 = "smtputf8" in event.params
         sender = await self._address("mail_pre", transaction, event)
         if sender is not None:
-            outcome = await self._run("mail", transaction, transaction, sender, event.params)
+            outcome = await self._ask("mail", transaction, transaction, sender, event.params)
             if self._answer("mail", outcome):
                 transaction.sender = sender
                 return
@@ -356,7 +263,7 @@ class Session:
         transaction = self._transaction()
         recipient = await self._address("rcpt_pre", transaction, event)
         if recipient is not None:
-            outcome = await self._run("rcpt", transaction, transaction, recipient, event.params)
+            outcome = await self._ask("rcpt", transaction, transaction, recipient, event.params)
             if self._answer("rcpt", outcome):
                 transaction.add_recipient(recipient)
 
@@ -364,7 +271,7 @@ class Session:
         self, hook: str, transaction: Transaction, event: Mail | Recipient
     ) -> Address | None:
         """The address of MAIL or RCPT; None if it is none, which was answered then."""
-        outcome = await self._run(hook, transaction, transaction, event.address, event.params)
+        outcome = await self._ask(hook, transaction, transaction, event.address, event.params)
         text: str | bytes = event.address
         if outcome.constant is OK and isinstance(outcome.message, str | bytes):
             text = outcome.message
@@ -383,7 +290,7 @@ class Session:
 
     async def _data(self, _: Data) -> None:
         transaction = self._transaction()
-        outcome = await self._run("data", transaction, transaction)
+        outcome = await self._ask("data", transaction, transaction)
         reply = self._reply("data", outcome)
         assert reply is not None
         # With DONE the plugin has seen to it: no message follows, whatever it said.
@@ -416,7 +323,7 @@ class Session:
         lines = bytes(transaction.header).count(b"\n")  # a header of few lines has few fields
         if lines > limit and transaction.header.count("Received") > limit:
             return _MAIL_LOOP
-        outcome = await self._run("data_headers_end", transaction, transaction)
+        outcome = await self._ask("data_headers_end", transaction, transaction)
         reply = self._reply("data_headers_end", outcome)
         if reply is not None:  # both denials of this hook close, and do not wait for the body
             self._engine.close(reply)
@@ -427,7 +334,7 @@ class Session:
         reply = event.refusal
         if reply is None and transaction.receive_end(event.size):
             reply = await self._header_end(transaction)
-        if self._closing:
+        if self._verdicts.closing:
             return
         if reply is None:
             reply = await self._take(transaction)
@@ -440,17 +347,17 @@ class Session:
         finally:
             queued, self._queued = self._queued, None
             if queued is not None:
-                await self._run("queue_post", transaction, self.connection, queued)
+                await self._ask("queue_post", transaction, self.connection, queued)
             await self._reset_transaction()
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Offer the whole message to the plugins; the reply to the final dot."""
-        outcome = await self._run("data_post_headers", transaction, transaction)
+        outcome = await self._ask("data_post_headers", transaction, transaction)
         if (reply := self._reply("data_post_headers", outcome)) is not None:
             return reply
         await self._add_received(transaction)
         for hook in ("data_post", "queue_pre", "queue"):
-            outcome = await self._run(hook, transaction, transaction)
+            outcome = await self._ask(hook, transaction, transaction)
             reply = self._reply(hook, outcome)
             if reply is not None:
                 break
@@ -467,7 +374,7 @@ class Session:
         assert transaction.header is not None
         ours = received(transaction, self._settings.me, self._host.clock())
         arguments = (transaction, protocol(transaction), False, False)
-        outcome = await self._run("received_line", transaction, *arguments)
+        outcome = await self._ask("received_line", transaction, *arguments)
         value = outcome.message if outcome.constant is OK and outcome.message else ours
         if not isinstance(value, str | bytes):
             text = f"received_line: not used, {value!r:.200} is no text"
@@ -501,31 +408,31 @@ class Session:
         transaction = self.connection.transaction
         if transaction is not None:
             try:
-                await self._run("reset_transaction", transaction, transaction)
+                await self._ask("reset_transaction", transaction, transaction)
             finally:
                 transaction.close()
                 self.connection.transaction = None
 
     async def _verify(self, event: Verify) -> None:
-        self._answer("vrfy", await self._run("vrfy", self.connection, self.connection, event.text))
+        self._answer("vrfy", await self._ask("vrfy", self.connection, self.connection, event.text))
 
     async def _noop(self, event: Noop) -> None:
-        self._answer("noop", await self._run("noop", self.connection, self.connection, event.text))
+        self._answer("noop", await self._ask("noop", self.connection, self.connection, event.text))
 
     async def _help(self, event: Help) -> None:
-        self._answer("help", await self._run("help", self.connection, self.connection, event.text))
+        self._answer("help", await self._ask("help", self.connection, self.connection, event.text))
 
     async def _unknown(self, event: Unknown) -> None:
         hook = "unrecognized_command"
-        self._answer(hook, await self._run(hook, self.connection, self.connection, *event))
+        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)
-        self._closing = True
+        self._verdicts.closing = True
 
     async def _quit(self, _: Quit) -> None:
-        self._answer("quit", await self._run("quit", self.connection, self.connection))
-        self._closing = True
+        self._answer("quit", await self._ask("quit", self.connection, self.connection))
+        self._verdicts.closing = True
 
     def _transaction(self) -> Transaction:
         transaction = self.connection.transaction

@@ -5,8 +5,10 @@ The table is written by hand from the hook table of the documentation, and not d
 """
 
 import asyncio
+import gc
 import logging
 import sys
+import warnings
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -568,6 +570,33 @@ def test_client_reset_cancels_the_hook_in_flight() -> None:
     started = asyncio.Event()
     talk(conversation, Slow(), Takes())
     assert seen == ["cancelled", "disconnect"]
+
+
+def test_client_reset_before_the_hook_begins() -> None:
+    """A hook that is called off before its first step does not run, and leaves no warning."""
+    clients: list[SMTPClient] = []
+    ran: list[bool] = []
+
+    class Late(Plugin):
+        def hook_data_post(self, transaction: Transaction) -> Any:
+            asyncio.get_running_loop().call_soon(clients[0].abort)
+            return self.answer()
+
+        async def answer(self) -> Constant:
+            ran.append(True)
+            return OK
+
+    async def conversation(client: SMTPClient) -> None:
+        clients.append(client)
+        await lead_to(client, "data")
+        client.write(b"hello\r\n.\r\n")
+        await asyncio.sleep(0.01)
+
+    with warnings.catch_warnings(record=True) as caught:
+        talk(conversation, Late(), Takes())
+        gc.collect()
+    assert not ran
+    assert not caught
 
 
 def test_client_reset_does_not_cancel_what_was_handed_over(

@@ -21,9 +21,10 @@ from qpsdk.message import Connection
 from qpsdk.plugin import Host
 from qpsdk.server.drive import Drive
 from qpsdk.server.stream import SocketStream, connect, reason
-from qpsdk.session import Observer, Session
+from qpsdk.session import Session
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
+from qpsdk.verdicts import Observer
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""

@@ -13,10 +13,11 @@ from qpsdk.loader import PluginLine, load_one, register
 from qpsdk.message import Connection
 from qpsdk.plugin import Connect, Host, Method, Plugin
 from qpsdk.reply import Reply
-from qpsdk.session import Observer, Session
+from qpsdk.session import Session
 from qpsdk.spool import BLOCK_SIZE, SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.memory import MemoryStream, pipe
+from qpsdk.verdicts import Observer
 
 
 class SMTPClient:

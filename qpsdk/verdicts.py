@@ -1,0 +1,129 @@
+"""What the plugins decide in one conversation, and what the client is told for it."""
+
+from typing import Any, Final, Protocol
+
+from qpsdk.constants import DONE, LOGDEBUG, LOGERROR, LOGNOTICE, LogLevel
+from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome, Work
+from qpsdk.hooks import HOOKS
+from qpsdk.log import Scene, enabled, log, scene, text_of
+from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.reply import Reply
+
+MAX_ANSWERS: Final = 1000
+"""Answers of plugins that are kept with a connection or transaction; of more, the latest."""
+
+_SILENT: Final = frozenset(
+    hook.name
+    for hook in HOOKS.values()
+    if DONE not in hook.effects and not any(effect.code for effect in hook.effects.values())
+)
+"""Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
+
+
+_WITHOUT_STATUS: Final = frozenset(
+    hook.name
+    for hook in HOOKS.values()
+    if any(e.code // 100 in (2, 4, 5) and not e.enhanced for e in hook.effects.values())
+)
+"""Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
+
+_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
+
+
+class Observer(Protocol):
+    """Watches a conversation, to show it."""
+
+    def client(self, connection: Connection, data: bytes) -> None:
+        """Bytes from the client, just read."""
+
+    def server(self, connection: Connection, data: bytes) -> None:
+        """Bytes to the client, just written."""
+
+    def hook(self, connection: Connection, answer: Answer) -> None:
+        """A plugin has answered."""
+
+
+class Verdicts:
+    """Asks the plugins, and makes replies of their answers by the hook table.
+
+    Attributes:
+        work: What is waited for now; it may be called off.
+        closing: True once a reply was made after which the connection ends.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        dispatcher: Dispatcher,
+        me: str,
+        observer: Observer | None = None,
+    ) -> None:
+        """`me` is the host's name, which some replies begin with."""
+        self.connection = connection
+        self.work = Work()
+        self.closing = False
+        self._dispatcher = dispatcher
+        self._me = me
+        self._observer = observer
+
+    async def ask(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
+        """Run a hook, if a plugin has it. The plugin may be called off by `work`."""
+        if hook not in self._dispatcher.hooks:
+            return NO_OPINION
+        del about.answers[:-MAX_ANSWERS]
+        known = len(about.answers)
+        try:
+            return await self._dispatcher.run(hook, about, arguments, self.work)
+        finally:
+            if self._observer is not None or enabled(LOGDEBUG):
+                self._show(about.answers[known:])
+            if self.connection.responses and hook in _SILENT:
+                self._own_reply(hook, NO_OPINION)
+
+    def _show(self, answers: list[Answer]) -> None:
+        for answer in answers:
+            if self._observer is not None:
+                self._observer.hook(self.connection, answer)
+            text = f"{answer.hook}: answered {answer.constant.name}"
+            self.log(LOGDEBUG, f"{text} in {answer.seconds * 1000:.1f} ms", answer.plugin)
+
+    def reply(self, hook: str, outcome: Outcome) -> Reply | None:
+        """What the client is told, None for nothing; the table says whether we close then."""
+        constant = outcome.constant
+        if constant is DONE or self.connection.responses:
+            own = self._own_reply(hook, outcome)
+            if own is not None:
+                return own
+        effect = HOOKS[hook].effects[constant]
+        if not effect.code:
+            return None
+        if effect.close:
+            self.closing = True
+        if constant.is_denial:
+            said = "" if outcome.message is None else f": {text_of(outcome.message)}"
+            self.log(LOGNOTICE, f"{hook}: {constant.name}{said}", outcome.plugin)
+        return effect.reply(self._me, outcome.message)
+
+    def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
+        """What the plugin has told the client itself, if it then said DONE."""
+        responses, self.connection.responses = self.connection.responses, []
+        done = outcome.constant is DONE
+        for surplus in responses[done:]:
+            text = f"{hook}: not sent, one command has one reply: {surplus}"
+            self.log(LOGERROR, text, outcome.plugin)
+        if not done:
+            return None
+        if not responses:
+            text = f"{hook}: DONE, but the client was not answered"
+            self.log(LOGERROR, text, outcome.plugin)
+            return _PLUGIN_SAID_NOTHING
+        own = responses[0]
+        if hook in _WITHOUT_STATUS or own.code // 100 == 3:
+            return own
+        return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
+
+    def log(self, level: LogLevel, text: str, plugin: str = "") -> None:
+        """Write a line about this connection, outside any hook."""
+        if enabled(level):
+            scene.set(Scene(self.connection.id, "", plugin))
+            log(level, text)
