@@ -36,7 +36,7 @@ class Scene(NamedTuple):
     plugin: str = ""
 
 
-scene: Final[ContextVar[Scene]] = ContextVar("qpsdk_scene", default=Scene())  # noqa: B039
+scene: Final[ContextVar[Scene]] = ContextVar("qpsdk_scene", default=Scene())  # noqa: B039 - immutable
 
 
 def enabled(level: LogLevel) -> bool:

@@ -28,6 +28,7 @@ class Connect(Protocol):
     async def __call__(
         self,
         endpoint: Endpoint,
+        /,
         *,
         connect_timeout: float,
         io_timeout: float,

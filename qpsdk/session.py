@@ -131,11 +131,12 @@ class Session:
         await self._greet()
         turn = 0
         while not self._verdicts.closing and not self._lost:
-            event = self._engine.next_event()
             turn += 1
             if turn % EVENTS_A_TURN == 0:
                 await self._send()
                 await asyncio.sleep(0)
+                continue  # the client may be gone by now
+            event = self._engine.next_event()
             if event is None:
                 await self._receive()
             else:
@@ -200,10 +201,8 @@ class Session:
         if not self._verdicts.closing and not handed_over:
             self._verdicts.work.call_off()
 
-    # Hooks and replies
-
     def _answer(self, hook: str, outcome: Outcome) -> bool:
-        """Answer a command as the table says; True if that accepts it."""
+        """Answer a command as the hook table says; True if that accepts it."""
         reply = self._reply(hook, outcome)
         assert reply is not None  # each hook of a command has a reply for each constant
         accepted = reply.code < 300  # a plugin may have said 3xx itself, which takes no step

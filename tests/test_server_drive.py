@@ -133,6 +133,19 @@ def test_gives_others_a_turn() -> None:
     assert ended == [None]
 
 
+def test_woken_at_its_end() -> None:
+    """A wake in its last step, or after it, is ignored: it ends once."""
+    ended = Ended()
+
+    async def session() -> None:
+        drive.wake()
+
+    drive = ended.drive(session())
+    drive.wake()
+    drive.wake()
+    assert ended == [None]
+
+
 def test_failure_is_reported() -> None:
     """A coroutine that fails is reported with its exception, and nothing is raised."""
     ended = Ended()

@@ -18,7 +18,7 @@ class Drive:
     the tasks in which the hooks of plugins run, and for its next turn (``asyncio.sleep(0)``).
     """
 
-    __slots__ = ("_coroutine", "_done", "_running", "_waiting_for", "_woken")
+    __slots__ = ("_coroutine", "_done", "_ended", "_running", "_waiting_for", "_woken")
 
     def __init__(
         self,
@@ -31,13 +31,14 @@ class Drive:
         self._waiting_for: asyncio.Future[Any] | None = None
         self._running = False
         self._woken = False
+        self._ended = False
 
     def wake(self) -> None:
         """Go on: there is something on the stream, or it is the start."""
-        if self._waiting_for is not None:
-            return  # it will look at the stream when it comes to that
+        if self._waiting_for is not None or self._ended:
+            return  # it will look at the stream when it comes to that, or not any more
         self._woken = True
-        while self._woken and not self._running:
+        while self._woken and not self._running and not self._ended:
             self._woken = False
             self._step()
 
@@ -51,8 +52,10 @@ class Drive:
         try:
             future = self._coroutine.send(None)
         except StopIteration:
+            self._ended = True
             self._done(self, None)
         except BaseException as error:
+            self._ended = True
             self._done(self, error)
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise  # KeyboardInterrupt and its like are the loop's

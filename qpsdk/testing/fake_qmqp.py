@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from qpsdk.errors import QMQPPackageError, StreamError
 from qpsdk.qmqp import PackageDecoder, Response, Verdict
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.memory import pipe
+
+ANY_PORT: Final = Endpoint("127.0.0.1", 0)
 
 
 class Captured(NamedTuple):
@@ -53,7 +55,7 @@ class FakeQMQPServer:
         self._tasks: set[asyncio.Task[None]] = set()
         self._listener: asyncio.Server | None = None
 
-    async def listen(self, endpoint: Endpoint = Endpoint("127.0.0.1", 0)) -> Endpoint:  # noqa: B008
+    async def listen(self, endpoint: Endpoint = ANY_PORT) -> Endpoint:
         """Accept connections on a socket; the address, with the port that port 0 became.
 
         Raises:
@@ -80,14 +82,7 @@ class FakeQMQPServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def connect(
-        self,
-        endpoint: Endpoint,  # noqa: ARG002
-        *,
-        connect_timeout: float = 0,  # noqa: ARG002
-        io_timeout: float = 0,  # noqa: ARG002
-        session_timeout: float | None = None,  # noqa: ARG002
-    ) -> Stream:
+    async def connect(self, _: Endpoint, /, **_limits: float | None) -> Stream:
         """A connection to this server in memory: a `qpsdk.plugin.Connect` for any endpoint."""
         client, server = pipe()
         self._begin(server)

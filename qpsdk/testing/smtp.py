@@ -195,13 +195,7 @@ def _load(plugin: Plugin | str, host: Host) -> Plugin:
     return plugin
 
 
-async def _connect_nowhere(
-    endpoint: Endpoint,
-    *,
-    connect_timeout: float,  # noqa: ARG001
-    io_timeout: float,  # noqa: ARG001
-    session_timeout: float | None = None,  # noqa: ARG001
-) -> Stream:
+async def _connect_nowhere(endpoint: Endpoint, /, **_limits: float | None) -> Stream:
     raise StreamConnectError(f"nothing listens on {endpoint}: pass connect= to reach a fake server")
 
 

@@ -20,6 +20,7 @@ from tests.interop.rig import (
     without_received,
     write_config,
 )
+from tests.programs import missing
 
 STOPPED = b"4.3.2 mx.example.com Stopping, try again later"
 
@@ -117,7 +118,7 @@ def test_ipv6(tmp_path: Path, fake: FakeServer) -> None:
         with socket.socket(socket.AF_INET6) as probe:
             probe.bind(("::1", 0))
     except OSError:
-        pytest.skip("no IPv6 here")
+        missing("there is no IPv6 loopback here")
     with running_host(tmp_path, fake.address, listen="[::1]:0") as host:
         assert host.listen.startswith("[::1]:")
         with socket.create_connection(("::1", host.address[1]), PATIENCE) as client:
