@@ -1,0 +1,18 @@
+"""`qpsdk` on the command line: a module for each subject, which adds its commands to `app`."""
+
+import sys
+
+from qpsdk.cli import lab, serve
+from qpsdk.cli.app import app
+from qpsdk.errors import SetupError
+
+__all__ = ["app", "lab", "main", "serve"]
+
+
+def main() -> None:
+    """Run the command. A wrong set-up is told in one line, with exit status 2."""
+    try:
+        app()
+    except SetupError as error:
+        print(f"qpsdk: {error}", file=sys.stderr)
+        sys.exit(2)
