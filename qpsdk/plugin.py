@@ -194,6 +194,11 @@ class Plugin:
             raise PluginError(
                 f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
             ) from None
+        if hook.sync and (inspect.iscoroutinefunction(method) or is_blocking(method)):
+            raise PluginError(
+                f"{self.name}: {name} is async or @blocking, but the hook {hook.name} is reached"
+                " from plain calls: make it a plain def"
+            )
 
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
