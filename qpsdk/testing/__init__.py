@@ -1,17 +1,36 @@
-"""Fakes for tests of plugins, free of any test framework."""
+"""What tests of plugins need, free of any test framework."""
 
+from qpsdk.testing.answers import assert_answer
+from qpsdk.testing.client import SMTPClient, Step, SyncSMTPClient
 from qpsdk.testing.fake_qmqp import Captured, FakeQMQPServer
 from qpsdk.testing.fake_smtp import CapturedMail, FakeSMTPServer
+from qpsdk.testing.logs import Log, LogLine, capture_log
+from qpsdk.testing.loop import HangError, run
+from qpsdk.testing.make import Clock, ask, connection, plugin, transaction
 from qpsdk.testing.memory import MemoryStream, pipe
-from qpsdk.testing.smtp import SMTPClient, smtp
+from qpsdk.testing.smtp import memory_host, smtp
 
 __all__ = [
     "Captured",
     "CapturedMail",
+    "Clock",
     "FakeQMQPServer",
     "FakeSMTPServer",
+    "HangError",
+    "Log",
+    "LogLine",
     "MemoryStream",
     "SMTPClient",
+    "Step",
+    "SyncSMTPClient",
+    "ask",
+    "assert_answer",
+    "capture_log",
+    "connection",
+    "memory_host",
     "pipe",
+    "plugin",
+    "run",
     "smtp",
+    "transaction",
 ]

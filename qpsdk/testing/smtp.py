@@ -2,157 +2,85 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
 from qpsdk.config import Config, Settings
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import StreamConnectError, StreamError
+from qpsdk.errors import StreamConnectError
 from qpsdk.loader import PluginLine, load_one, register
 from qpsdk.message import Connection
 from qpsdk.plugin import Connect, Host, Method, Plugin
-from qpsdk.reply import Reply
 from qpsdk.session import Session
-from qpsdk.spool import BLOCK_SIZE, SpoolDirectory
+from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
-from qpsdk.testing.memory import MemoryStream, pipe
+from qpsdk.testing.client import SMTPClient, SyncSMTPClient
+from qpsdk.testing.loop import TIME_LIMIT, EitherWay
+from qpsdk.testing.memory import pipe
 from qpsdk.verdicts import Observer
 
 
-class SMTPClient:
-    """Speaks SMTP over a stream, and writes down what was said.
-
-    Attributes:
-        connection: What the plugins see of this client.
-        greeting: The first reply.
-    """
-
-    greeting: Reply
-
-    def __init__(self, stream: MemoryStream, connection: Connection) -> None:
-        self.connection = connection
-        self._stream = stream
-        self._input = b""
-        self._said: list[str] = []
-
-    @property
-    def transcript(self) -> str:
-        """The dialogue so far: a line for each line, ``C:`` or ``S:`` in front."""
-        return "\n".join(self._said)
-
-    async def command(self, line: str | bytes) -> Reply:
-        """Send one line, wait for its reply."""
-        data = line.encode() if isinstance(line, str) else line
-        self._say("C:", data)
-        self._stream.write(data + b"\r\n")
-        return await self.read_reply()
-
-    async def send(
-        self,
-        message: str | bytes,
-        sender: str = "sender@example.org",
-        recipients: str | Sequence[str] = "recipient@example.com",
-    ) -> Reply:
-        """Send one message; the reply to the final dot, or the first that refuses.
-
-        Args:
-            message: Its lines end in LF or CRLF.
-            recipients: One or several.
-        """
-        if not self.connection.hello:
-            await self.command("EHLO client.example.org")
-        if not (reply := await self.command(f"MAIL FROM:<{sender}>")).accepted:
-            return reply
-        replies = [
-            await self.command(f"RCPT TO:<{recipient}>")
-            for recipient in ([recipients] if isinstance(recipients, str) else recipients)
-        ]
-        if not any(reply.accepted for reply in replies):
-            return replies[0]
-        if (reply := await self.command("DATA")).code != 354:
-            return reply
-        return await self.send_data(message)
-
-    async def send_data(self, message: str | bytes) -> Reply:
-        """Send what comes after DATA, dots stuffed, and the final dot."""
-        data = message.encode() if isinstance(message, str) else message
-        if data:
-            self._say("C:", data)
-            data = data.removesuffix(b"\n") + b"\n"
-        wire = (b"\n" + data.replace(b"\r\n", b"\n")).replace(b"\n.", b"\n..")[1:]
-        wire = wire.replace(b"\n", b"\r\n")
-        for at in range(0, len(wire), BLOCK_SIZE):
-            self._stream.write(wire[at : at + BLOCK_SIZE])
-            await self._stream.drain()
-        return await self.command(".")
-
-    async def read_reply(self) -> Reply:
-        """The next reply.
-
-        Raises:
-            StreamError: The server has closed.
-        """
-        while (found := Reply.parse_first(self._input)) is None:
-            data = await self._stream.read()
-            if not data:
-                raise StreamError("the server closed the connection")
-            self._input += data
-        reply, end = found
-        self._say("S:", self._input[:end])
-        self._input = self._input[end:]
-        return reply
-
-    def _say(self, who: str, data: bytes) -> None:
-        for line in data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n"):
-            self._said.append(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
-
-    def write(self, data: bytes) -> None:
-        """Send bytes as they are, and wait for nothing."""
-        self._stream.write(data)
-
-    def end(self) -> None:
-        """End our side, as a client does that only waits for the last reply."""
-        self._stream.end()
-
-    def abort(self) -> None:
-        """Reset the connection."""
-        self._stream.abort()
-
-
-@asynccontextmanager
-async def smtp(
+def smtp(
     *plugins: Plugin | str,
     config: Mapping[str, str] | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
     observer: Observer | None = None,
-) -> AsyncIterator[SMTPClient]:
-    r"""A client that has been greeted.
+    clock: Callable[[], float] = time.time,
+    limit: float | None = TIME_LIMIT,
+) -> EitherWay[SMTPClient, SyncSMTPClient]:
+    r"""A client that has been greeted: for ``with`` or, where an event loop runs, ``async with``.
 
     >>> from qpsdk import DENY, Plugin
     >>> class NoThanks(Plugin):
     ...     def hook_rcpt(self, transaction, recipient, params):
     ...         return DENY, "we like it quiet here"
+    >>> with smtp(NoThanks()) as client:
+    ...     print(client.send("Subject: hello\n\nhow are you?\n"))
+    550 5.7.1 we like it quiet here
     >>> async def main():
     ...     async with smtp(NoThanks()) as client:
-    ...         print(await client.send("Subject: hello\n\nhow are you?\n"))
+    ...         print(await client.rcpt())
     >>> asyncio.run(main())
-    550 5.7.1 we like it quiet here
+    503 5.5.1 Send MAIL FROM first
 
     Args:
-        plugins: In the order in which they run: instances, or lines as in `config/plugins`.
+        plugins: In the order in which they run: instances, or lines as in `config/plugins`. The
+            first that `qpsdk.testing.plugin` has loaded brings its host, with all that was lent
+            to it; then nothing may be lent here.
         config: The settings, by name.
         connect: Reaches other servers; without it there are none.
         connection: What the plugins see of the client; else one from 192.0.2.1.
+        observer: Watches the conversation.
+        clock: Seconds since the epoch.
+        limit: Seconds for each call of a client that was entered by ``with``; None for no limit.
 
     Raises:
         SetupError: A plugin or a setting is wrong.
     """
-    host = memory_host(config or {}, connect)
-    loaded = [_load(plugin, host) for plugin in plugins]
-    dispatcher = Dispatcher(loaded, host.run_blocking)
-    connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+
+    @asynccontextmanager
+    async def conversation() -> AsyncIterator[SMTPClient]:
+        host = next((p.qp for p in plugins if isinstance(p, Plugin) and is_loaded(p)), None)
+        if host is None:
+            host = memory_host(config, connect, clock)
+        elif config is not None or connect is not None:
+            raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
+        dispatcher = Dispatcher([_load(plugin, host) for plugin in plugins], host.run_blocking)
+        client = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+        async with converse(dispatcher, host, client, observer) as made:
+            yield made
+
+    return EitherWay(conversation, SyncSMTPClient, limit)
+
+
+@asynccontextmanager
+async def converse(
+    dispatcher: Dispatcher, host: Host, connection: Connection, observer: Observer | None = None
+) -> AsyncIterator[SMTPClient]:
+    """What `smtp` does, where host and plugins are there already."""
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
@@ -166,13 +94,22 @@ async def smtp(
         host.spool.close()
 
 
-def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Host:
-    """A host without sockets or threads.
+def memory_host(
+    config: Mapping[str, str] | None = None,
+    connect: Connect | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Host:
+    """A host without sockets or threads, for plugins under test.
+
+    Args:
+        config: The settings, by name.
+        connect: Reaches other servers, such as a fake's `connect`; without it there are none.
+        clock: Seconds since the epoch, such as a `qpsdk.testing.Clock`.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    configuration = Config({"me": "mx.example.com", **config})
+    configuration = Config({"me": "mx.example.com", **(config or {})})
     settings = Settings.read(configuration)
     spool = SpoolDirectory(settings.spool_dir)
     if settings.spool_dir is not None:
@@ -185,12 +122,25 @@ def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Ho
         run_blocking=_run_inline,
         new_id=lambda: f"c{next(numbers)}",
         spool=spool,
+        clock=clock,
     )
+
+
+def mark_loaded(plugin: Plugin) -> None:
+    """Remember that a plugin is registered with its host, and not to be registered again."""
+    vars(plugin)["qpsdk_loaded"] = True
+
+
+def is_loaded(plugin: Plugin) -> bool:
+    """Whether `mark_loaded` marked it."""
+    return "qpsdk_loaded" in vars(plugin)
 
 
 def _load(plugin: Plugin | str, host: Host) -> Plugin:
     if isinstance(plugin, str):
         return load_one(PluginLine.parse(plugin), host)
+    if is_loaded(plugin):
+        return plugin
     register(plugin, host, (), {})
     return plugin
 
