@@ -2,6 +2,7 @@
 
 from qpsdk.testing.answers import assert_answer
 from qpsdk.testing.client import SMTPClient, Step, SyncSMTPClient
+from qpsdk.testing.contract import PluginContract
 from qpsdk.testing.fake_qmqp import Captured, FakeQMQPServer
 from qpsdk.testing.fake_smtp import CapturedMail, FakeSMTPServer
 from qpsdk.testing.logs import Log, LogLine, capture_log
@@ -9,17 +10,20 @@ from qpsdk.testing.loop import HangError, run
 from qpsdk.testing.make import Clock, ask, connection, plugin, transaction
 from qpsdk.testing.memory import MemoryStream, pipe
 from qpsdk.testing.smtp import memory_host, smtp
+from qpsdk.testing.witnesses import ContractError
 
 __all__ = [
     "Captured",
     "CapturedMail",
     "Clock",
+    "ContractError",
     "FakeQMQPServer",
     "FakeSMTPServer",
     "HangError",
     "Log",
     "LogLine",
     "MemoryStream",
+    "PluginContract",
     "SMTPClient",
     "Step",
     "SyncSMTPClient",

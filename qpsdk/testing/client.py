@@ -19,7 +19,7 @@ class Step(NamedTuple):
     """A line of a client, and the message that it sends if the line was DATA and is accepted."""
 
     line: bytes
-    message: bytes = b""
+    message: str | bytes | Iterable[bytes] = b""
 
 
 class SMTPClient:

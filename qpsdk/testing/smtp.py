@@ -71,6 +71,7 @@ def smtp(
         dispatcher = Dispatcher([_load(plugin, host) for plugin in plugins], host.run_blocking)
         client = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
         async with converse(dispatcher, host, client, observer) as made:
+            made.greeting = await made.read_reply()
             yield made
 
     return EitherWay(conversation, SyncSMTPClient, limit)
@@ -80,13 +81,12 @@ def smtp(
 async def converse(
     dispatcher: Dispatcher, host: Host, connection: Connection, observer: Observer | None = None
 ) -> AsyncIterator[SMTPClient]:
-    """What `smtp` does, where host and plugins are there already."""
+    """A client that has not read its greeting, where host and plugins are there already."""
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
     client = SMTPClient(ours, connection)
     try:
-        client.greeting = await client.read_reply()
         yield client
     finally:
         client.end()

@@ -1,12 +1,13 @@
 """Looks at a thread from beside it: what it is doing, and whether a debugger has it."""
 
+import asyncio
 import linecache
 import sys
 import sysconfig
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from types import CodeType, CoroutineType, FrameType
+from types import CodeType, FrameType
 from typing import Any, Final, NamedTuple
 
 _PACKAGE: Final = str(Path(__file__).parents[1])
@@ -15,6 +16,10 @@ _OTHERS: Final = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platst
 _PACKAGES: Final = tuple({sysconfig.get_path("purelib"), sysconfig.get_path("platlib")})
 _DEBUGGERS: Final = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugpy"})
 """Modules of debuggers; ipdb, pudb and pytest's are made of bdb."""
+
+
+_RUNS_CALLBACKS: Final = asyncio.Handle._run.__code__
+"""Below it a stack is not the plugin's, but of those who run the event loop."""
 
 
 class Place(NamedTuple):
@@ -26,7 +31,9 @@ class Place(NamedTuple):
 
     def __str__(self) -> str:
         text = linecache.getline(self.file, self.line).strip()
-        where = f"{_short(self.file)}:{self.line}, in {self.function}"
+        where = f"{_short(self.file)}:{self.line}"
+        if self.function:
+            where += f", in {self.function}"
         return f"{where}: {text}" if text else where
 
 
@@ -97,9 +104,10 @@ def running(innermost: FrameType) -> list[Place]:
     """
     places: list[Place] = []
     for frame in frames(innermost):
-        if is_authors(frame.f_code):
+        file = frame.f_code.co_filename
+        if is_authors(file):
             places.append(_place(frame))
-        elif places and _is_ours(frame.f_code):
+        elif (places and _is_ours(file)) or frame.f_code is _RUNS_CALLBACKS:
             break
     return places[::-1]
 
@@ -107,11 +115,12 @@ def running(innermost: FrameType) -> list[Place]:
 def waiting(coroutine: object) -> list[Place]:
     """Where a plugin's or a test's code waits in a coroutine, outermost first."""
     places: list[Place] = []
-    while isinstance(coroutine, CoroutineType):
-        frame = coroutine.cr_frame
-        if frame is not None and is_authors(frame.f_code):
+    while coroutine is not None:
+        frame = getattr(coroutine, "cr_frame", None)
+        if frame is not None and is_authors(frame.f_code.co_filename):
             places.append(_place(frame))
-        coroutine = coroutine.cr_await
+        # What `qpsdk.testing.watched` awaits step by step says so itself.
+        coroutine = getattr(coroutine, "cr_await", None) or getattr(coroutine, "watched", None)
     return places
 
 
@@ -121,7 +130,7 @@ def raised(error: BaseException) -> list[Place]:
     traceback = error.__traceback__
     while traceback is not None:
         code = traceback.tb_frame.f_code
-        if is_authors(code):
+        if is_authors(code.co_filename):
             places.append(Place(code.co_filename, traceback.tb_lineno, code.co_qualname))
         traceback = traceback.tb_next
     return places
@@ -140,21 +149,19 @@ def told(places: Iterable[Place]) -> str:
     return "".join(f"\n  {place}" for place in places)
 
 
-def is_authors(code: CodeType) -> bool:
-    """Whether code is somebody's own: neither the package's nor Python's."""
-    return not _is_ours(code) and not _is_pythons(code)
+def is_authors(file: str) -> bool:
+    """Whether code in a file is somebody's own: neither the package's nor Python's."""
+    return not _is_ours(file) and not _is_pythons(file)
 
 
-def _is_ours(code: CodeType) -> bool:
-    name = code.co_filename
-    return name.startswith(_PACKAGE) and not name.startswith(_PLUGINS)
+def _is_ours(file: str) -> bool:
+    return file.startswith(_PACKAGE) and not file.startswith(_PLUGINS)
 
 
-def _is_pythons(code: CodeType) -> bool:
-    name = code.co_filename
-    if name.startswith("<frozen"):
+def _is_pythons(file: str) -> bool:
+    if file.startswith("<frozen"):
         return True
-    return name.startswith(_OTHERS) and not name.startswith(_PACKAGES)
+    return file.startswith(_OTHERS) and not file.startswith(_PACKAGES)
 
 
 def _place(frame: FrameType) -> Place:
