@@ -5,6 +5,7 @@ from qpsdk.testing.client import SMTPClient, Step, SyncSMTPClient
 from qpsdk.testing.contract import PluginContract
 from qpsdk.testing.fake_qmqp import Captured, FakeQMQPServer
 from qpsdk.testing.fake_smtp import CapturedMail, FakeSMTPServer
+from qpsdk.testing.host import RunningHost, host, listening
 from qpsdk.testing.logs import Log, LogLine, capture_log
 from qpsdk.testing.loop import HangError, run
 from qpsdk.testing.make import Clock, ask, connection, plugin, transaction
@@ -24,6 +25,7 @@ __all__ = [
     "LogLine",
     "MemoryStream",
     "PluginContract",
+    "RunningHost",
     "SMTPClient",
     "Step",
     "SyncSMTPClient",
@@ -31,6 +33,8 @@ __all__ = [
     "assert_answer",
     "capture_log",
     "connection",
+    "host",
+    "listening",
     "memory_host",
     "pipe",
     "plugin",

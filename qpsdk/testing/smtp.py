@@ -68,7 +68,7 @@ def smtp(
             host = memory_host(config, connect, clock)
         elif config is not None or connect is not None:
             raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
-        dispatcher = Dispatcher([_load(plugin, host) for plugin in plugins], host.run_blocking)
+        dispatcher = Dispatcher(load_all(plugins, host), host.run_blocking)
         client = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
         async with converse(dispatcher, host, client, observer) as made:
             made.greeting = await made.read_reply()
@@ -134,6 +134,15 @@ def mark_loaded(plugin: Plugin) -> None:
 def is_loaded(plugin: Plugin) -> bool:
     """Whether `mark_loaded` marked it."""
     return "qpsdk_loaded" in vars(plugin)
+
+
+def load_all(plugins: Sequence[Plugin | str], host: Host) -> list[Plugin]:
+    """Load and register those that are not loaded.
+
+    Raises:
+        PluginError: One cannot be found, or does not take its arguments.
+    """
+    return [_load(plugin, host) for plugin in plugins]
 
 
 def _load(plugin: Plugin | str, host: Host) -> Plugin:
