@@ -34,6 +34,8 @@ from qpsdk.errors import (
     NetstringError,
     PluginError,
     QMQPError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
     QpsdkError,
     StreamError,
 )
@@ -81,6 +83,8 @@ __all__ = [
     "Plugin",
     "PluginError",
     "QMQPError",
+    "QMQPResponseError",
+    "QMQPUnconfirmedError",
     "QpsdkError",
     "Reply",
     "Result",

@@ -195,6 +195,14 @@ class Plugin:
                 f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
             ) from None
 
+    def time_limit(self, hook: str) -> float:
+        """Seconds that the host gives this plugin for a hook: its ``timeout=``, or the hook's own.
+
+        Raises:
+            KeyError: There is no such hook.
+        """
+        return self.options.timeout or HOOKS[hook_name(hook)].time_limit
+
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
         log(self.options.level(level), *words)

@@ -35,7 +35,7 @@ def run(main: Awaitable[None]) -> None:
     [
         (b"4:Kyes,", Response(Verdict.ACCEPTED, b"yes")),
         (b"1:Z,", Response(Verdict.DEFERRED, b"")),
-        (b"3:Dno,trailing", Response(Verdict.REJECTED, b"no")),
+        (b"3:Dno,trailing", Response(Verdict.REJECTED, b"no", excess=8)),
     ],
 )
 def test_small_message(answer: bytes, response: Response) -> None:
