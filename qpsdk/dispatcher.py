@@ -119,7 +119,7 @@ class Dispatcher:
         outer_scene = scene.get()
         try:
             for step in self._steps[name]:
-                scene.set(Scene(connection.id, name, step.plugin))
+                scene.set(Scene(connection, transaction, name, step.plugin))
                 started = perf_counter()
                 failed = waited = False
                 try:

@@ -194,6 +194,11 @@ class Plugin:
             raise PluginError(
                 f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
             ) from None
+        if hook.sync and (inspect.iscoroutinefunction(method) or is_blocking(method)):
+            raise PluginError(
+                f"{self.name}: {name} is async or @blocking, but the hook {hook.name} is reached"
+                " from plain calls: make it a plain def"
+            )
 
     def time_limit(self, hook: str) -> float:
         """Seconds that the host gives this plugin for a hook: its ``timeout=``, or the hook's own.
