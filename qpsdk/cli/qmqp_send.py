@@ -32,6 +32,7 @@ def qmqp_send(
     file: Annotated[
         Path, typer.Argument(help="The message, with LF or CRLF; - for standard input.")
     ] = Path("-"),
+    *,
     smtputf8: Annotated[
         bool, typer.Option("--smtputf8", help="Let addresses have characters beyond ASCII.")
     ] = False,
@@ -67,7 +68,9 @@ def qmqp_send(
     except (QMQPError, StreamError) as error:
         print(f"qpsdk: {escape(f'{server}: {error}')}", file=sys.stderr)
         raise typer.Exit(NO_ANSWER) from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise SetupError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
         raise SetupError(str(error)) from None
     text = response.text.decode("utf-8", "backslashreplace")
     print(escape(f"{server}: {response.verdict.name.lower()}: {text}"))

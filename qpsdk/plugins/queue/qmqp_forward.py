@@ -18,6 +18,8 @@ options, with what they are unless given::
 QMQP is plain text and knows no password: let it cross loopback or a VPN only.
 """
 
+from itertools import chain
+
 from qpsdk import (
     DENY,
     DENYSOFT,
@@ -82,7 +84,7 @@ class QMQPForward(Plugin):
         if self.session_timeout >= limit:
             raise ValueError(
                 f"session_timeout={session_timeout}: the host gives this plugin {limit:g} seconds"
-                f" (timeout=), of which the session must leave some"
+                " (timeout=); write less"
             )
         if self.connect_timeout * len(self.servers) >= self.session_timeout:
             raise ValueError(
@@ -96,7 +98,7 @@ class QMQPForward(Plugin):
         started = self.qp.clock()
         try:
             package = qmqp.Package.of(
-                transaction.message_size(),
+                transaction.message_size() + len(last_lf(transaction)),
                 transaction.sender.address,
                 [recipient.address for recipient in transaction.recipients],
                 smtputf8=transaction.smtputf8,
@@ -134,10 +136,9 @@ class QMQPForward(Plugin):
             io_timeout=self.io_timeout,
             session_timeout=time_left,
         )
+        message = chain(transaction.message_blocks(), [last_lf(transaction)])
         try:
-            return await qmqp.deliver(
-                stream, package, transaction.message_blocks(), transaction.hand_over
-            )
+            return await qmqp.deliver(stream, package, message, transaction.hand_over)
         finally:
             stream.abort()
 
@@ -159,6 +160,11 @@ class QMQPForward(Plugin):
         )
         if response.excess:
             self.log(LOGWARN, f"{server}: ignoring {response.excess} bytes after its answer")
+
+
+def last_lf(transaction: Transaction) -> bytes:
+    """What the last line lacks: qmail cannot deliver a message that ends without LF."""
+    return b"" if transaction.ends_in_lf() else b"\n"
 
 
 def seconds(option: str, text: str) -> float:

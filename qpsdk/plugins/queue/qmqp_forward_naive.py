@@ -51,6 +51,8 @@ class NaiveQMQPForward(Plugin):
         """One connection: write, then read until there is an answer."""
         assert transaction.sender is not None
         message = b"".join(transaction.message_blocks())
+        if message and not message.endswith(b"\n"):
+            message += b"\n"
         sender = transaction.sender.address
         recipients = [recipient.address for recipient in transaction.recipients]
         package = netstring.encode(b"".join(map(netstring.encode, [message, sender, *recipients])))
