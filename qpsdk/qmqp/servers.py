@@ -27,8 +27,8 @@ def parse_server(text: str, port: str = "") -> Endpoint:
     host = f"[{text}]" if bare_v6 else text
     server = f"{host}:{port}" if port else host
     try:
-        if port and text.startswith("unix:"):
-            raise ValueError("a unix socket has no port")
+        if port if text.startswith("unix:") else "," in text:
+            raise ValueError("a unix socket has no port, a host no comma")
         return Endpoint.parse(server, default_port=DEFAULT_PORT)
     except ValueError:
         raise ValueError(
