@@ -1,0 +1,184 @@
+"""Peak memory and time by message size, of the plugin that streams and of the naive one.
+
+Every run has a host of its own, so that its peak is that of one message. Postfix's qmqp-sink takes
+the package. What was measured and its picture are kept in docs/assets, for the tutorial.
+"""
+
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+from matplotlib import pyplot
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from tests.interop.rig import Client, QMQPSink, running_host
+
+ASSETS = Path(__file__).parents[2] / "docs" / "assets"
+NUMBERS, PICTURE = ASSETS / "naive-memory.json", ASSETS / "naive-memory.svg"
+
+PLUGINS = {"streaming": "queue/qmqp_forward", "naive": "queue/qmqp_forward_naive"}
+KB, MB = 1_000, 1_000_000
+SIZES = [KB, 10 * KB, 100 * KB, MB, 3 * MB, 10 * MB, 30 * MB, 100 * MB, 200 * MB]
+LINE = b"x" * 76 + b"\r\n"
+BLOCK = LINE * 13_000  # about 1 MB
+PATIENCE = 300.0  # seconds for one answer
+
+# Both read well on white and on the dark ground of the site, and apart for the colour-blind.
+COLOURS = {"streaming": "#2a8fd0", "naive": "#e0702a"}
+INK = "#808080"
+
+
+class Run(NamedTuple):
+    """One message: megabytes at the peak, seconds from its first byte to our 250."""
+
+    peak: float
+    seconds: float
+
+
+Results = dict[str, dict[int, list[Run]]]
+"""By plugin, then by the size of the message in bytes."""
+
+
+def _run(plugin: str, size: int) -> Run:
+    with tempfile.TemporaryDirectory(prefix="qpsdk-bench-") as name:
+        folder = Path(name)
+        with QMQPSink(folder) as sink:
+            line = f"{PLUGINS[plugin]} {sink.address[0]} {sink.address[1]}"
+            with running_host(folder, sink.address, plugins=f"rcpt_ok\n{line}") as host:
+                with host.connect() as client:
+                    seconds = _send(client, size)
+                peak = host.memory("VmHWM") * 1024 / MB
+            assert sink.count() == 1
+    return Run(peak, seconds)
+
+
+def _send(client: Client, size: int) -> float:
+    """Send a message of about `size` bytes; the seconds that it took."""
+    client.socket.settimeout(PATIENCE)
+    client.hello()
+    client.begin()
+    blocks, rest = divmod(size // (len(LINE) - 1), len(BLOCK) // len(LINE))
+    began = time.perf_counter()
+    client.send(b"Subject: measured\r\n\r\n")
+    for _ in range(blocks):
+        client.send(BLOCK)
+    client.send(LINE * rest + b".\r\n")
+    answer = client.reply()
+    seconds = time.perf_counter() - began
+    assert answer.code == 250, answer
+    return seconds
+
+
+def measure(rounds: int, console: Console) -> Results:
+    """Every size with every plugin, `rounds` times."""
+    results: Results = {plugin: {size: [] for size in SIZES} for plugin in PLUGINS}
+    turns = [(size, plugin) for size in SIZES for _ in range(rounds) for plugin in PLUGINS]
+    for size, plugin in track(turns, "Measuring", console=console, transient=True):
+        results[plugin][size].append(_run(plugin, size))
+    return results
+
+
+def _label(size: float, _: object = None) -> str:
+    return f"{size / MB:g} MB" if size >= MB else f"{size / KB:g} KB"
+
+
+def _table(results: Results) -> Table:
+    table = Table(title="peak MB, milliseconds; medians", title_justify="left")
+    table.add_column("message", justify="right")
+    for plugin in results:
+        table.add_column(plugin, justify="right")
+    for size in SIZES:
+        cells = [
+            f"{median(r.peak for r in runs[size]):,.0f}, "
+            f"{median(r.seconds for r in runs[size]) * 1000:,.1f}"
+            for runs in results.values()
+        ]
+        table.add_row(_label(size), *cells)
+    return table
+
+
+def _write(results: Results) -> None:
+    report = {
+        "what": "megabytes resident at the peak, and seconds from the message's first byte to our"
+        " 250, by bytes of the message; a host of its own for each run",
+        "made_by": "make bench ARGS=naive-memory",
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "processors": os.cpu_count(),
+        "python": platform.python_version(),
+        "plugins": {
+            PLUGINS[plugin]: {
+                str(size): {
+                    "peak_mb": [round(run.peak, 1) for run in runs],
+                    "seconds": [round(run.seconds, 5) for run in runs],
+                }
+                for size, runs in by_size.items()
+            }
+            for plugin, by_size in results.items()
+        },
+    }
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    NUMBERS.write_text(json.dumps(report, indent=1) + "\n")
+
+
+def _draw(results: Results) -> None:
+    with pyplot.rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text
+            "svg.hashsalt": "qpsdk",
+            "font.family": "sans-serif",
+            "font.size": 11,
+            "text.color": INK,
+            "axes.labelcolor": INK,
+            "axes.edgecolor": INK,
+            "xtick.color": INK,
+            "ytick.color": INK,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+        }
+    ):
+        figure, (memory, seconds) = pyplot.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
+        memory.set_title("Peak memory of the host, MB")
+        seconds.set_title("First byte to 250, seconds")
+        for plugin, by_size in results.items():
+            peaks = [median(run.peak for run in runs) for runs in by_size.values()]
+            times = [median(run.seconds for run in runs) for runs in by_size.values()]
+            _line(memory, plugin, peaks)
+            _line(seconds, plugin, times)
+        memory.set_yticks([20, 50, 100, 200, 500, 1000, 2000])
+        memory.set_ylim(bottom=20)
+        memory.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        seconds.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))
+        memory.legend(frameon=False, loc="upper left")
+        figure.savefig(PICTURE, transparent=True, metadata={"Date": None, "Creator": None})
+        pyplot.close(figure)
+    PICTURE.write_text("\n".join(map(str.rstrip, PICTURE.read_text().splitlines())) + "\n")
+
+
+def _line(axes: Axes, plugin: str, values: list[float]) -> None:
+    style = "-" if plugin == "streaming" else "--"
+    axes.loglog(SIZES, values, style, marker="o", color=COLOURS[plugin], label=plugin)
+    axes.set_xticks([KB, 10 * KB, 100 * KB, MB, 10 * MB, 100 * MB])
+    axes.xaxis.set_major_formatter(FuncFormatter(_label))
+    axes.minorticks_off()
+    axes.grid(visible=True, color=INK, alpha=0.25, linewidth=0.6)
+    axes.set_xlabel("size of the message")
+
+
+def main(rounds: int) -> None:
+    """Measure, print, keep numbers and picture."""
+    console = Console(highlight=False, soft_wrap=True)
+    results = measure(rounds, console)
+    console.print(_table(results))
+    _write(results)
+    _draw(results)
+    console.print("Kept in " + ", ".join(path.name for path in (NUMBERS, PICTURE)))
