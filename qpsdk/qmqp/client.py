@@ -66,9 +66,7 @@ async def deliver(
                 break
         _check_size(package, size)
         pieces.append(package.tail)
-        hand_over()
-        stream.writelines(pieces)
-        return await _last_word(stream)
+        return await _finish(stream, pieces, hand_over)
     try:
         whole = await _send_message(stream, package, message)
     except StreamTimeoutError:
@@ -78,9 +76,7 @@ async def deliver(
         return _early(await _response_or(stream, error))
     if not whole:
         return _early(await _response(stream))
-    hand_over()
-    stream.write(package.tail)
-    return await _last_word(stream)
+    return await _finish(stream, [package.tail], hand_over)
 
 
 def check_time_limits(
@@ -140,9 +136,13 @@ async def _response(stream: Stream) -> Response:
     raise decoder.finish()
 
 
-async def _last_word(stream: Stream) -> Response:
-    """The response to a whole package."""
+async def _finish(
+    stream: Stream, pieces: Iterable[bytes], hand_over: Callable[[], None]
+) -> Response:
+    """Send what makes the package whole; the response to it."""
+    hand_over()
     try:
+        stream.writelines(pieces)
         return await _response(stream)
     except (StreamError, QMQPResponseError) as error:
         raise QMQPUnconfirmedError(f"{error}, it may have been accepted") from error

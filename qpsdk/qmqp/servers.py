@@ -99,18 +99,20 @@ class ServerList:
     def candidates(self) -> Iterator[Endpoint]:
         """The servers to try for one message, in order; ask for the next when one has failed."""
         now = self._clock()
-        awake = [server for server in self.servers if not self._rests(server, now)]
+        awake = list(self.servers)
+        if self._resting:
+            awake = [server for server in self.servers if not self._rests(server, now)]
         if self._rotate and awake:
             first = self._turn % len(awake)
             awake = awake[first:] + awake[:first]
             self._turn += 1
-        asleep = [server for server in self.servers if server not in awake]
         for server in awake:
             if (rest := self._resting.get(server)) is not None:
                 rest.since = now  # for the other messages it still rests
                 rest.probed = True
             yield server
         # All have failed: whoever did so longest ago is the likeliest to be back.
+        asleep = [server for server in self.servers if server not in awake]
         yield from sorted(asleep, key=self._failed_at)
 
     def failed(self, server: Endpoint) -> None:

@@ -105,9 +105,12 @@ def test_further_words(caplog: pytest.LogCaptureFixture) -> None:
         ("a session_timeout=3601 timeout=9999", "session_timeout=3601: a QMQP session ends after"),
         (
             "a,b,c connect_timeout=20 session_timeout=60",
-            "connect_timeout=20 for each of 3 servers does not fit into session_timeout=60",
+            "connect_timeout=20: for 3 server(s) it does not fit into session_timeout=60",
         ),
-        ("a timeout=10", "connect_timeout=10 for each of 1 servers does not fit into"),
+        (
+            "a timeout=10",
+            "connect_timeout=10: for 1 server(s) it does not fit into session_timeout=9",
+        ),
         ("a patience=3", "unexpected keyword argument 'patience'"),
     ],
 )

@@ -18,6 +18,7 @@ options, with what they are unless given::
 QMQP is plain text and knows no password: let it cross loopback or a VPN only.
 """
 
+from collections.abc import Callable, Iterable
 from itertools import chain
 
 from qpsdk import (
@@ -40,9 +41,9 @@ from qpsdk import (
 )
 
 ANSWERS = {
-    qmqp.Verdict.ACCEPTED: OK,
-    qmqp.Verdict.DEFERRED: DENYSOFT,
-    qmqp.Verdict.REJECTED: DENY,
+    qmqp.Verdict.ACCEPTED: (OK, "accepted"),
+    qmqp.Verdict.DEFERRED: (DENYSOFT, "deferred"),
+    qmqp.Verdict.REJECTED: (DENY, "rejected"),
 }
 TRY_LATER = DENYSOFT, "Cannot queue the message now, try again later"
 
@@ -88,7 +89,7 @@ class QMQPForward(Plugin):
             )
         if self.connect_timeout * len(self.servers) >= self.session_timeout:
             raise ValueError(
-                f"connect_timeout={self.connect_timeout:g} for each of {len(self.servers)} servers"
+                f"connect_timeout={self.connect_timeout:g}: for {len(self.servers)} server(s) it"
                 f" does not fit into session_timeout={self.session_timeout:g}"
             )
 
@@ -96,9 +97,11 @@ class QMQPForward(Plugin):
         """Try one server after the other, as long as it is certain that none has the message."""
         assert transaction.sender is not None
         started = self.qp.clock()
+        # A plugin may have left the last line open; qmail cannot deliver such a message.
+        last_lf = b"" if transaction.ends_in_lf() else b"\n"
         try:
             package = qmqp.Package.of(
-                transaction.message_size() + len(last_lf(transaction)),
+                transaction.message_size() + len(last_lf),
                 transaction.sender.address,
                 [recipient.address for recipient in transaction.recipients],
                 smtputf8=transaction.smtputf8,
@@ -111,8 +114,11 @@ class QMQPForward(Plugin):
             time_left = self.session_timeout - max(self.qp.clock() - started, 0)
             if time_left <= 0:
                 break
+            message = chain(transaction.message_blocks(), [last_lf])
             try:
-                response = await self.send(transaction, package, server, time_left)
+                response = await self.send(
+                    server, package, message, transaction.hand_over, time_left
+                )
             except (QMQPResponseError, StreamError) as error:
                 self.servers.failed(server)
                 self.log(LOGERROR, f"{server}: {error}")
@@ -120,14 +126,25 @@ class QMQPForward(Plugin):
                     break  # the next server might deliver it a second time
                 continue
             self.servers.answered(server)
-            self.report(transaction, package, server, response, started)
-            answer = ANSWERS[response.verdict], response.text.decode("ascii", "replace")
-            if response.verdict is not qmqp.Verdict.DEFERRED or not self.asks_on:
+            constant, verb = ANSWERS[response.verdict]
+            text = response.text.decode("ascii", "replace")
+            ms = round((self.qp.clock() - started) * 1000)
+            what = (package.message_size, "bytes for", len(transaction.recipients), "recipients")
+            self.log(LOGINFO, server, verb, *what, "in", ms, "ms:", text)
+            if response.excess:
+                self.log(LOGWARN, f"{server}: ignoring {response.excess} bytes after its answer")
+            answer = constant, text
+            if constant is not DENYSOFT or not self.asks_on:
                 break
         return answer
 
     async def send(
-        self, transaction: Transaction, package: qmqp.Package, server: Endpoint, time_left: float
+        self,
+        server: Endpoint,
+        package: qmqp.Package,
+        message: Iterable[bytes],
+        hand_over: Callable[[], None],
+        time_left: float,
     ) -> qmqp.Response:
         """Send the package: the lengths first, then header and body, then the envelope."""
         stream = await self.qp.connect(
@@ -136,35 +153,10 @@ class QMQPForward(Plugin):
             io_timeout=self.io_timeout,
             session_timeout=time_left,
         )
-        message = chain(transaction.message_blocks(), [last_lf(transaction)])
         try:
-            return await qmqp.deliver(stream, package, message, transaction.hand_over)
+            return await qmqp.deliver(stream, package, message, hand_over)
         finally:
             stream.abort()
-
-    def report(
-        self,
-        transaction: Transaction,
-        package: qmqp.Package,
-        server: Endpoint,
-        response: qmqp.Response,
-        started: float,
-    ) -> None:
-        """Log what became of the message."""
-        self.log(
-            LOGINFO,
-            *(server, response.verdict.name.lower()),
-            *(package.message_size, "bytes for", len(transaction.recipients), "recipients in"),
-            *(round((self.qp.clock() - started) * 1000), "ms:"),
-            response.text.decode("ascii", "replace"),
-        )
-        if response.excess:
-            self.log(LOGWARN, f"{server}: ignoring {response.excess} bytes after its answer")
-
-
-def last_lf(transaction: Transaction) -> bytes:
-    """What the last line lacks: qmail cannot deliver a message that ends without LF."""
-    return b"" if transaction.ends_in_lf() else b"\n"
 
 
 def seconds(option: str, text: str) -> float:
