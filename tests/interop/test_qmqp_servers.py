@@ -1,11 +1,13 @@
 """A host with several QMQP servers, some of them gone: mail flows as long as one works."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from qpsdk import qmqp
 from tests.interop.rig import Answer, FakeServer, QMQPSink, ScriptedServer, running_host
 
 MESSAGE = b"Subject: hi\n\nhello\n"
@@ -122,6 +124,14 @@ def test_a_unix_socket(tmp_path: Path, gone: str) -> None:
         log = host.log()
     assert f"unix:{tmp_path}/none: cannot connect: No such file or directory" in log
     assert f"{gone}: cannot connect: Connection refused" in log
+
+
+def test_send(sink: QMQPSink) -> None:
+    """A script needs no host: what it sends arrives at a real server."""
+    for message in (MESSAGE, LARGE):
+        response = asyncio.run(qmqp.send(at(sink), message, "a@example.org", ["b@x", "c@x"]))
+        assert response.verdict is qmqp.Verdict.ACCEPTED
+    assert sink.count() == 2
 
 
 def test_it_does_not_fit(tmp_path: Path) -> None:

@@ -56,7 +56,12 @@ class NaiveQMQPForward(Plugin):
         sender = transaction.sender.address
         recipients = [recipient.address for recipient in transaction.recipients]
         package = netstring.encode(b"".join(map(netstring.encode, [message, sender, *recipients])))
-        stream = await self.qp.connect(self.server, connect_timeout=10, io_timeout=60)
+        stream = await self.qp.connect(
+            self.server,
+            connect_timeout=qmqp.CONNECT_TIMEOUT,
+            io_timeout=qmqp.IO_TIMEOUT,
+            session_timeout=qmqp.SESSION_TIMEOUT,
+        )
         try:
             transaction.hand_over()
             stream.write(package)
