@@ -1,7 +1,7 @@
 """Peak memory and time by message size, of the plugin that streams and of the naive one.
 
-Every run has a host of its own, so that its peak is that of one message. Postfix's qmqp-sink takes
-the package. What was measured and its picture are kept in docs/assets, for the tutorial.
+Every run has a host of its own, so that its peak is that of one size. Postfix's qmqp-sink takes
+the packages. What was measured and its picture are kept in docs/assets, for the tutorial.
 """
 
 import json
@@ -10,7 +10,6 @@ import platform
 import tempfile
 import time
 from pathlib import Path
-from statistics import median
 from typing import NamedTuple
 
 from matplotlib import pyplot
@@ -38,7 +37,7 @@ INK = "#808080"
 
 
 class Run(NamedTuple):
-    """One message: megabytes at the peak, seconds from its first byte to our 250."""
+    """One host: megabytes at the peak, and the best seconds from a first byte to our 250."""
 
     peak: float
     seconds: float
@@ -55,16 +54,21 @@ def _run(plugin: str, size: int) -> Run:
             line = f"{PLUGINS[plugin]} {sink.address[0]} {sink.address[1]}"
             with running_host(folder, sink.address, plugins=f"rcpt_ok\n{line}") as host:
                 with host.connect() as client:
-                    seconds = _send(client, size)
+                    client.socket.settimeout(PATIENCE)
+                    client.hello()
+                    seconds = [_send(client, size) for _ in range(_messages(size))]
                 peak = host.memory("VmHWM") * 1024 / MB
-            assert sink.count() == 1
-    return Run(peak, seconds)
+            assert sink.count() == len(seconds)
+    return Run(peak, min(seconds))
+
+
+def _messages(size: int) -> int:
+    """How many messages a run has: a small one alone would measure the host's start."""
+    return max(1, min(20, 20 * MB // size))
 
 
 def _send(client: Client, size: int) -> float:
     """Send a message of about `size` bytes; the seconds that it took."""
-    client.socket.settimeout(PATIENCE)
-    client.hello()
     client.begin()
     blocks, rest = divmod(size // (len(LINE) - 1), len(BLOCK) // len(LINE))
     began = time.perf_counter()
@@ -81,7 +85,12 @@ def _send(client: Client, size: int) -> float:
 def measure(rounds: int, console: Console) -> Results:
     """Every size with every plugin, `rounds` times."""
     results: Results = {plugin: {size: [] for size in SIZES} for plugin in PLUGINS}
-    turns = [(size, plugin) for size in SIZES for _ in range(rounds) for plugin in PLUGINS]
+    turns = [
+        (size, plugin)
+        for size in SIZES
+        for number in range(rounds)
+        for plugin in (list(PLUGINS) if number % 2 else reversed(PLUGINS))
+    ]
     for size, plugin in track(turns, "Measuring", console=console, transient=True):
         results[plugin][size].append(_run(plugin, size))
     return results
@@ -91,17 +100,19 @@ def _label(size: float, _: object = None) -> str:
     return f"{size / MB:g} MB" if size >= MB else f"{size / KB:g} KB"
 
 
+def _summary(runs: list[Run]) -> Run:
+    """The highest peak and the best time: a busy machine makes runs slower, never quicker."""
+    return Run(max(run.peak for run in runs), min(run.seconds for run in runs))
+
+
 def _table(results: Results) -> Table:
-    table = Table(title="peak MB, milliseconds; medians", title_justify="left")
+    table = Table(title="highest peak, MB; best time, ms", title_justify="left")
     table.add_column("message", justify="right")
     for plugin in results:
         table.add_column(plugin, justify="right")
     for size in SIZES:
-        cells = [
-            f"{median(r.peak for r in runs[size]):,.0f}, "
-            f"{median(r.seconds for r in runs[size]) * 1000:,.1f}"
-            for runs in results.values()
-        ]
+        summaries = [_summary(by_size[size]) for by_size in results.values()]
+        cells = [f"{peak:,.0f}, {seconds * 1000:,.1f}" for peak, seconds in summaries]
         table.add_row(_label(size), *cells)
     return table
 
@@ -109,7 +120,8 @@ def _table(results: Results) -> Table:
 def _write(results: Results) -> None:
     report = {
         "what": "megabytes resident at the peak, and seconds from the message's first byte to our"
-        " 250, by bytes of the message; a host of its own for each run",
+        " 250, by bytes of the message; a host of its own for each run; drawn are the highest peak"
+        " and the best time",
         "made_by": "make bench ARGS=naive-memory",
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "processors": os.cpu_count(),
@@ -150,10 +162,9 @@ def _draw(results: Results) -> None:
         memory.set_title("Peak memory of the host, MB")
         seconds.set_title("First byte to 250, seconds")
         for plugin, by_size in results.items():
-            peaks = [median(run.peak for run in runs) for runs in by_size.values()]
-            times = [median(run.seconds for run in runs) for runs in by_size.values()]
-            _line(memory, plugin, peaks)
-            _line(seconds, plugin, times)
+            summaries = [_summary(runs) for runs in by_size.values()]
+            _line(memory, plugin, [run.peak for run in summaries])
+            _line(seconds, plugin, [run.seconds for run in summaries])
         memory.set_yticks([20, 50, 100, 200, 500, 1000, 2000])
         memory.set_ylim(bottom=20)
         memory.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{y:g}"))

@@ -5,7 +5,7 @@ In `config/plugins`::
     queue/qmqp_forward_naive SERVER [PORT]
 
 It sends what `queue/qmqp_forward` sends, byte for byte, and shows what a package is. But a
-message of 100 MB takes many times that in memory while it is copied from one netstring into the
+message of 100 MB takes three times that in memory while it is copied from one netstring into the
 next, and the server gets its first byte only when the last copy is made.
 """
 
