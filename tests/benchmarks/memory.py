@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from tests.interop.rig import Client, QMQPSink, running_host
+from tests.interop.rig import Client, QMQPSink, eventually, running_host
 
 ASSETS = Path(__file__).parents[2] / "docs" / "assets"
 NUMBERS, PICTURE = ASSETS / "naive-memory.json", ASSETS / "naive-memory.svg"
@@ -58,7 +58,7 @@ def _run(plugin: str, size: int) -> Run:
                     client.hello()
                     seconds = [_send(client, size) for _ in range(_messages(size))]
                 peak = host.memory("VmHWM") * 1024 / MB
-            assert sink.count() == len(seconds)
+            assert eventually(lambda: sink.count() == len(seconds))
     return Run(peak, min(seconds))
 
 

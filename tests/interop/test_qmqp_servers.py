@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from qpsdk import qmqp
-from tests.interop.rig import Answer, FakeServer, QMQPSink, ScriptedServer, running_host
+from tests.interop.rig import (
+    Answer,
+    FakeServer,
+    QMQPSink,
+    ScriptedServer,
+    eventually,
+    running_host,
+)
 
 MESSAGE = b"Subject: hi\n\nhello\n"
 LARGE = b"Subject: large\n\n" + (b"x" * 76 + b"\n") * 100_000
@@ -107,7 +114,9 @@ def test_rotate(tmp_path: Path, sink: QMQPSink, fake: FakeServer, gone: str) -> 
         client.hello()
         for _ in range(12):
             assert client.deliver(MESSAGE).code == 250
-    assert (len(fake.messages), sink.count()) in {(6, 6), (7, 5), (5, 7)}
+    # The one that is gone is tried at first, and its turn goes to the next.
+    assert eventually(lambda: len(fake.messages) + sink.count() == 12)
+    assert 5 <= sink.count() <= 7
 
 
 def test_a_unix_socket(tmp_path: Path, gone: str) -> None:
@@ -131,7 +140,7 @@ def test_send(sink: QMQPSink) -> None:
     for message in (MESSAGE, LARGE):
         response = asyncio.run(qmqp.send(at(sink), message, "a@example.org", ["b@x", "c@x"]))
         assert response.verdict is qmqp.Verdict.ACCEPTED
-    assert sink.count() == 2
+    assert eventually(lambda: sink.count() == 2)
 
 
 def test_it_does_not_fit(tmp_path: Path) -> None:
