@@ -7,8 +7,8 @@ class RcptOk(Plugin):
     """Accept what is for `config/rcpthosts`, or comes from a relay client.
 
     A line of `rcpthosts` is a domain, or with a leading dot all its subdomains; a long list may
-    go on in `morercpthosts`. `me` is one of ours without saying. Load it last of the plugins that look at recipients: it refuses
-    what is left.
+    go on in `morercpthosts`. `me` is one of ours without saying. Load it last of the plugins that
+    look at recipients: it refuses what is left.
     """
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
