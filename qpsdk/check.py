@@ -56,17 +56,21 @@ def dry_host(config: Config) -> Host:
 
     Settings that are wrong have their defaults.
     """
-    wrong = [name for name, row in SETTINGS.items() if row.host and row.problems(config)]
-    settings = Settings.read(config.replaced({name: [] for name in wrong}, "default"))
     return Host(
         configuration=config,
-        settings=settings,
+        settings=_right_settings(config),
         connect=_reach_nobody,
         run_blocking=asyncio.to_thread,
         new_id=lambda: "check",
         spool=SpoolDirectory(),  # a temporary one, made if a plugin asks for it
         clock=time.time,
     )
+
+
+def _right_settings(config: Config) -> Settings:
+    """The settings that are right, and defaults for the others."""
+    wrong = [name for name, row in SETTINGS.items() if row.host and row.problems(config)]
+    return Settings.read(config.replaced({name: [] for name in wrong}, "default"))
 
 
 async def _reach_nobody(endpoint: Endpoint, /, **_limits: Any) -> Stream:
@@ -77,19 +81,22 @@ def _settings(config: Config) -> Iterator[Finding]:
     for setting in SETTINGS.values():
         for problem in setting.problems(config):
             yield Finding(setting.host or setting.at_start, str(problem))
-    try:
-        settings = Settings.read(config)
-    except ConfigError:
-        return
+    settings = _right_settings(config)
     if settings.spool_dir is not None:
         yield from _spool(settings.spool_dir, settings.spool_perms)
-    if not settings.listen:
-        yield _warning(
-            config, "listen", "no address to listen on; write one such as 127.0.0.1:2525"
-        )
-    if not config.get("me"):
+    if not _is_there(config, "listen"):
+        told = "no address to listen on; write one such as 127.0.0.1:2525"
+        yield _warning(config, "listen", told)
+    if not _is_there(config, "me"):
         told = f"not there, so the host calls itself {settings.me}; write its full domain name"
         yield _warning(config, "me", told)
+
+
+def _is_there(config: Config, name: str) -> bool:
+    try:
+        return bool(config.lines(name))
+    except ConfigError:
+        return True  # but broken, which is told
 
 
 def _spool(path: Path, perms: int) -> Iterator[Finding]:
@@ -161,7 +168,7 @@ def _plugins(config: Config) -> Iterator[Finding]:
 def _files(config: Config) -> Iterator[Finding]:
     """Files that are no setting of ours: a plugin's, or a slip of the pen."""
     for name in config.names():
-        if name in SETTINGS:
+        if name in SETTINGS or config.path(name).is_dir():
             continue
         try:
             config.lines(name)

@@ -48,16 +48,19 @@ def plugins(
 def _about(name: str, directories: list[Path]) -> tuple[str, str]:
     """Its hooks, and the first line of its documentation; what is wrong, if it is."""
     try:
-        found = find(PluginLine.parse(name), directories)
+        line = PluginLine.parse(name)
+        if line.name != name:
+            raise ValueError(f"{name!r} has a space in it, and can stand in no config/plugins")
+        found = find(line, directories)
     except (PluginError, ValueError) as error:
         return "", f"(cannot be loaded: {error})"
     hooks = [h for h in HOOKS if callable(getattr(found, f"hook_{h}", None))]
-    if _registers_more(found):
+    if registers_more(found):
         hooks.append("...")
     return ",".join(hooks), _first_line(found)
 
 
-def _registers_more(plugin: type[Plugin]) -> bool:
+def registers_more(plugin: type[Plugin]) -> bool:
     """Whether it calls `register_hook` itself."""
     return any(
         inspect.isfunction(value) and "register_hook" in value.__code__.co_names
