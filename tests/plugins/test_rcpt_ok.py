@@ -44,7 +44,7 @@ def asked(recipient: str, *, relay: bool = False, config: dict[str, str] = CONFI
     ],
 )
 def test_ours(recipient: str) -> None:
-    """Ours are the domains of rcpthosts and morercpthosts in any case, subdomains behind a dot, and `me`."""
+    """Ours: the domains of (more)rcpthosts in any case, subdomains behind a dot, and `me`."""
     assert asked(recipient) == OK
 
 
