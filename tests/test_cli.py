@@ -116,7 +116,7 @@ def test_no_config_directory(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["fake-qmqp", "--listen", "nowhere"], "'nowhere' is no address; write HOST:PORT"),
-        (["fake-qmqp", "--listen", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["fake-qmqp", "--listen", "unix:/no/x"], "cannot listen on unix:/no/x: "),
         (["fake-qmqp", "--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0: "),
         (["lab", "--listen", "25"], "'25' is no address; write HOST:PORT"),
         (["lab", "--qmqp", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
