@@ -301,15 +301,16 @@ async def _postfix(input: Input) -> None:
 def _bad_verp_delimiters(sender: bytes) -> str:
     """The delimiters in a sender like ``prefix-@origin-@[]``, if Postfix minds them."""
     at = sender.find(b"@")
-    wanted = sender.endswith(b"-@[]") and 1 < at < len(sender) - 5
+    if not (sender.endswith(b"-@[]") and 1 < at < len(sender) - 5):
+        return ""
     delimiter = chr(sender[at - 1])
-    return f"{delimiter}=" if wanted and delimiter not in "-=+" else ""
+    return "" if delimiter in "-=+" else f"{delimiter}="
 
 
 POSTFIX: Final = Profile(
     "postfix",
     _postfix,
-    lambda number, _: f"Ok: queued as {number:010X}",
+    lambda number, _: f"Ok: queued as {number:011X}",
     io_timeout=300.0,
     error_delay=1.0,
 )

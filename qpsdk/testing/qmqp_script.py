@@ -72,7 +72,7 @@ class Act:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 0):
                 raise ValueError(f"{name} is a number of bytes, not {value!r}")
-        if not isinstance(self.delay, int | float) or self.delay < 0:
+        if type(self.delay) not in (int, float) or self.delay < 0:
             raise ValueError(f"delay is a number of seconds, not {self.delay!r}")
 
     def __repr__(self) -> str:
@@ -110,10 +110,8 @@ def _word(function: Callable[P, Act]) -> Callable[P, Act]:
 
 
 def _written(value: object) -> str:
-    """An argument as it is written in Python, and on the command line."""
-    if isinstance(value, bytes) and value.isascii():
-        return repr(value)[1:]
-    return repr(value)
+    """An argument as it is written here and on the command line: bytes and text are the same."""
+    return repr(value)[1:] if isinstance(value, bytes) else repr(value)
 
 
 def _replies(reply: bytes | None, how: How) -> Act:
@@ -293,6 +291,7 @@ def parse(text: str) -> tuple[Act, ...]:
     Raises:
         ValueError: What is wrong, at which character, and what would be right.
     """
+    text = text.rstrip()
     acts: list[Act] = []
     at = 0
     while at < len(text) or not acts:
@@ -304,7 +303,7 @@ def parse(text: str) -> tuple[Act, ...]:
             )
         where = match.start("word") + 1
         try:
-            acts.append(_act(match["word"], match["arguments"] or ""))
+            acts.append(_act(match["word"], (match["arguments"] or "").strip()))
         except ValueError as error:
             raise ValueError(f"{match['word']} at character {where}: {error}") from None
         at = match.end()
