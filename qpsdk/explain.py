@@ -95,7 +95,7 @@ _RICH: Final = {
     "offset": "dim",
     "bar": "dim",
     "length": "yellow",
-    "value": "default",
+    "value": "",
     "comma": "yellow",
     "more": "dim italic",
     "label": "dim",

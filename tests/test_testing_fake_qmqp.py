@@ -265,7 +265,7 @@ def test_keep() -> None:
     assert (captured.sender, captured.recipients) == (b"a@b", (b"c@d",))
     assert len(conversation.input.message) == 100
     for check in (captured.assert_lf_only, captured.assert_canonical):
-        with pytest.raises(AssertionError, match="only 100 of 1,000,0.. bytes were kept"):
+        with pytest.raises(AssertionError, match=r"only 100 of 1,000,0.. bytes were kept"):
             check()
 
 
@@ -293,7 +293,7 @@ def test_only_message() -> None:
 
     async def main() -> None:
         fake = FakeQMQPServer()
-        with pytest.raises(AssertionError, match="^0 messages were accepted, not 1$"):
+        with pytest.raises(AssertionError, match=r"^0 messages were accepted, not 1$"):
             fake.only_message()
         await send(fake, b"18:3:hi\n;")
         fake.script(defer("busy"))

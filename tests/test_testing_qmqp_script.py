@@ -102,7 +102,8 @@ def test_acts_are_values() -> None:
 
 def test_every_word_prints_as_itself() -> None:
     """Each act prints as its word."""
+    needed: dict[str, list[object]] = {"late": [1], "answer": ["x"]}
     for name, word in WORDS.items():
-        act = word(*{"late": [1], "answer": ["x"]}.get(name, []))
+        act = word(*needed.get(name, []))
         assert str(act).startswith(f"{name}(")
         assert act.end in End
