@@ -1,7 +1,7 @@
 """The hook table: what each hook is given, which constants it takes, what each becomes.
 
 This is the one declaration. The dispatcher takes from it what a plugin may answer, the
-session which reply that is; everything else that shows hooks is to be read from it too.
+session which reply that is; everything else that shows hooks is read from it too.
 """
 
 from collections.abc import Mapping
@@ -81,18 +81,23 @@ class Hook:
 
     Attributes:
         name: As a plugin writes it after ``hook_``.
-        arguments: What a plugin is given, in order.
+        arguments: What a plugin is given, in order: the type of each by its name.
         meaning: When it runs, in one sentence.
         effects: By constant; a constant that is not here is not taken.
+        value: The type of what comes with OK, where that is used as a value and is no text for
+            the client.
         ignored: Whatever is answered changes nothing.
+        sync: It is reached from plain calls, so its methods cannot be ``async`` or blocking.
         time_limit: Seconds for each plugin.
     """
 
     name: str
-    arguments: tuple[str, ...]
+    arguments: Mapping[str, str]
     meaning: str
     effects: Mapping[Constant, Effect]
+    value: str = ""
     ignored: bool = False
+    sync: bool = False
     time_limit: float = TIME_LIMIT
 
 
@@ -154,61 +159,134 @@ _CANNOT_VERIFY = Effect(252, "2.5.0", "Send some mail and see")
 _HELP = Effect(214, "2.0.0", "See RFC 5321")
 _UNKNOWN = Effect(500, "5.5.1", "Unrecognized command")
 
+_CONNECTION: Final = {"connection": "Connection"}
+_TRANSACTION: Final = {"transaction": "Transaction"}
+_PARAMS: Final = {"params": "Mapping[str, str]"}
+_TEXT: Final = {"text": "bytes"}
+_CREDENTIALS: Final = _CONNECTION | {
+    "mechanism": "str",
+    "user": "bytes",
+    "password": "bytes",
+    "hashed": "bytes",
+    "ticket": "bytes",
+}
+_ANSWERED: Final = _CONNECTION | {
+    "transaction": "Transaction | None",
+    "hook": "str",
+    "plugin": "str",
+    "constant": "Constant",
+    "message": "Any",
+}
+
+_FAILED_AUTH = Effect(535, "5.7.8", "Authentication failed")
+_AUTH: Final = (
+    _yes(Effect(235, "2.7.0", "Authentication succeeded", fixed=True), _FAILED_AUTH)
+    | {DENY: _FAILED_AUTH}
+    | _refusals(soft=454, soft_close=454, enhanced="7.0")
+    | {DENY_DISCONNECT: Effect(535, "5.7.8", "Authentication failed, closing the connection", True)}
+)
+
 _TABLE: Final = (
     Hook(
         "pre_connection",
-        ("connection",),
+        _CONNECTION,
         "A client has connected; nothing has been sent yet.",
         _yes(GO_ON)
         | _refusals(deny=550, soft=451, deny_close=550, soft_close=451, enhanced="", close=True),
     ),
     Hook(
         "connect",
-        ("connection",),
+        _CONNECTION,
         "The client waits for the greeting.",
         _yes(_GREETING)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="", close=True)
         | _DONE,
     ),
     Hook(
+        "helo_parse",
+        _CONNECTION,
+        "Before the arguments of HELO are read: with OK, a parser to read them with.",
+        _yes(GO_ON),
+        value="Callable[[bytes], bytes]",
+    ),
+    Hook(
         "helo",
-        ("connection", "host"),
+        _CONNECTION | {"host": "bytes"},
         "The client said HELO.",
         _yes(_HELLO)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
     ),
     Hook(
+        "ehlo_parse",
+        _CONNECTION,
+        "Before the arguments of EHLO are read: with OK, a parser to read them with.",
+        _yes(GO_ON),
+        value="Callable[[bytes], bytes]",
+    ),
+    Hook(
         "ehlo",
-        ("connection", "host"),
+        _CONNECTION | {"host": "bytes"},
         "The client said EHLO.",
         _yes(_HELLO)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
     ),
     Hook(
+        "auth_parse",
+        _CONNECTION,
+        "Before the arguments of AUTH are read: with OK, a parser to read them with.",
+        _yes(GO_ON),
+        value="Callable[[bytes], tuple[str, bytes | None]]",
+    ),
+    Hook("auth_plain", _CREDENTIALS, "The client authenticates by PLAIN.", _AUTH),
+    Hook("auth_login", _CREDENTIALS, "The client authenticates by LOGIN.", _AUTH),
+    Hook("auth_cram_md5", _CREDENTIALS, "The client authenticates by CRAM-MD5.", _AUTH),
+    Hook(
+        "auth",
+        _CREDENTIALS,
+        "The client authenticates, and the hook of its mechanism had no opinion.",
+        _AUTH,
+    ),
+    Hook(
+        "mail_parse",
+        _CONNECTION,
+        "Before the arguments of MAIL are read: with OK, a parser to read them with.",
+        _yes(GO_ON),
+        value="Callable[[bytes], tuple[bytes, Mapping[str, str]]]",
+    ),
+    Hook(
         "mail_pre",
-        ("transaction", "address", "params"),
+        _TRANSACTION | {"address": "bytes"} | _PARAMS,
         "Before the sender's address is parsed: with OK, another text to parse.",
         _yes(GO_ON),
+        value="bytes",
     ),
     Hook(
         "mail",
-        ("transaction", "sender", "params"),
+        _TRANSACTION | {"sender": "Address"} | _PARAMS,
         "The client named the envelope sender.",
         _yes(Effect(250, "2.1.0", "Sender OK"))
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
     ),
     Hook(
+        "rcpt_parse",
+        _CONNECTION,
+        "Before the arguments of RCPT are read: with OK, a parser to read them with.",
+        _yes(GO_ON),
+        value="Callable[[bytes], tuple[bytes, Mapping[str, str]]]",
+    ),
+    Hook(
         "rcpt_pre",
-        ("transaction", "address", "params"),
+        _TRANSACTION | {"address": "bytes"} | _PARAMS,
         "Before a recipient's address is parsed: with OK, another text to parse.",
         _yes(GO_ON),
+        value="bytes",
     ),
     Hook(
         "rcpt",
-        ("transaction", "recipient", "params"),
+        _TRANSACTION | {"recipient": "Address"} | _PARAMS,
         "The client named a recipient; a plugin has to take it.",
         _yes(Effect(250, "2.1.5", "Recipient OK"), _NOBODY_TOOK_IT)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
@@ -216,7 +294,7 @@ _TABLE: Final = (
     ),
     Hook(
         "data",
-        ("transaction",),
+        _TRANSACTION,
         "The client would like to send the message.",
         _yes(_GO_AHEAD)
         | _refusals(deny=554, soft=451, deny_close=554, soft_close=451, enhanced="7.1")
@@ -224,25 +302,26 @@ _TABLE: Final = (
     ),
     Hook(
         "data_headers_end",
-        ("transaction",),
+        _TRANSACTION,
         "The header has come; the body is still coming.",
         _yes(GO_ON) | _refusals(deny_close=554, soft_close=421, enhanced="7.1"),
     ),
     Hook(
         "data_post_headers",
-        ("transaction",),
+        _TRANSACTION,
         "The message has come, its header is as the client sent it.",
         _yes(GO_ON) | _refusals(deny=552, soft=452, enhanced="7.1"),
     ),
     Hook(
         "received_line",
-        ("transaction", "smtp", "auth", "tls"),
+        _TRANSACTION | {"smtp": "str", "auth": "str", "tls": "str"},
         "Our Received field is made: with OK, another text for it.",
         _yes(GO_ON),
+        value="str",
     ),
     Hook(
         "data_post",
-        ("transaction",),
+        _TRANSACTION,
         "The message is whole, our fields are in its header.",
         _yes(GO_ON)
         | _refusals(deny=552, soft=452, deny_close=552, soft_close=452, enhanced="7.1")
@@ -250,13 +329,13 @@ _TABLE: Final = (
     ),
     Hook(
         "queue_pre",
-        ("transaction",),
+        _TRANSACTION,
         "The message is about to be queued.",
         _yes(GO_ON) | _DONE,
     ),
     Hook(
         "queue",
-        ("transaction",),
+        _TRANSACTION,
         "A plugin has to take the message, and with OK the responsibility for it.",
         _yes(Effect(250, "2.0.0", "Queued"), _NOBODY_QUEUED)
         | _refusals(deny=552, soft=452, enhanced="3.0")
@@ -265,21 +344,21 @@ _TABLE: Final = (
     ),
     Hook(
         "queue_post",
-        ("connection", "answer"),
+        _CONNECTION | {"answer": "Outcome"},
         "The queue hook has been answered.",
         {},
         ignored=True,
     ),
     Hook(
         "reset_transaction",
-        ("transaction",),
+        _TRANSACTION,
         "The transaction ends, however it does.",
         {},
         ignored=True,
     ),
     Hook(
         "vrfy",
-        ("connection", "text"),
+        _CONNECTION | _TEXT,
         "The client asked to verify an address.",
         _yes(Effect(250, "2.0.0", "Verified"), _CANNOT_VERIFY)
         | _refusals(deny=554, enhanced="7.1")
@@ -287,7 +366,7 @@ _TABLE: Final = (
     ),
     Hook(
         "noop",
-        ("connection", "text"),
+        _CONNECTION | _TEXT,
         "The client said NOOP.",
         _yes(Effect(250, "2.0.0", "OK"))
         | _refusals(deny=500, deny_close=500, enhanced="5.1")
@@ -295,39 +374,70 @@ _TABLE: Final = (
     ),
     Hook(
         "help",
-        ("connection", "text"),
+        _CONNECTION | _TEXT,
         "The client asked for help.",
         _yes(_HELP) | _refusals(deny=500, enhanced="5.1") | _DONE,
     ),
     Hook(
         "unrecognized_command",
-        ("connection", "command", "arguments"),
+        _CONNECTION | {"command": "bytes", "arguments": "bytes"},
         "The client said something that is no command of ours.",
         _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
     ),
-    Hook("quit", ("connection",), "The client said QUIT.", _yes(_BYE) | _DONE),
-    Hook("disconnect", ("connection",), "The dialogue is over.", {}, ignored=True),
+    Hook("quit", _CONNECTION, "The client said QUIT.", _yes(_BYE) | _DONE),
+    Hook("disconnect", _CONNECTION, "The dialogue is over.", {}, ignored=True),
     Hook(
         "post_connection",
-        ("connection",),
+        _CONNECTION,
         "The connection is done with, however it ended.",
         {},
         ignored=True,
     ),
     Hook(
         "deny",
-        ("connection", "transaction", "hook", "plugin", "constant", "message"),
+        _ANSWERED,
         "A plugin has answered with a denial.",
         {},
         ignored=True,
     ),
     Hook(
         "ok",
-        ("connection", "transaction", "hook", "plugin", "constant", "message"),
+        _ANSWERED,
         "A plugin has answered with anything else, DECLINED included.",
         {},
         ignored=True,
     ),
+    Hook(
+        "logging",
+        {
+            "connection": "Connection | None",
+            "transaction": "Transaction | None",
+            "level": "LogLevel",
+            "hook": "str",
+            "plugin": "str",
+            "text": "str",
+        },
+        "A line is logged: with OK the plugin has written it, and nobody else does.",
+        _yes(GO_ON),
+        sync=True,
+    ),
+    Hook(
+        "config",
+        {"name": "str"},
+        "A setting is asked for: with OK, its values in place of the file's.",
+        _yes(GO_ON),
+        value="list[str]",
+        sync=True,
+    ),
+    Hook(
+        "user_config",
+        {"address": "Address", "name": "str"},
+        "A setting of one user is asked for: with OK, its values.",
+        _yes(GO_ON),
+        value="list[str]",
+        sync=True,
+    ),
+    Hook("post_fork", {}, "A worker process has started.", {}, ignored=True),
 )
 
 HOOKS: Final[Mapping[str, Hook]] = {hook.name: hook for hook in _TABLE}

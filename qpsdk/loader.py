@@ -132,7 +132,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
             f" it takes: {_usage(plugin, signature)}"
         ) from None
     scene_before = scene.get()
-    scene.set(Scene("", "register", plugin.name))
+    scene.set(Scene(hook="register", plugin=plugin.name))
     try:
         plugin.register(host, *words, **options)
         plugin.register_named_hooks()

@@ -10,6 +10,7 @@ from contextvars import ContextVar
 from typing import Final, NamedTuple
 
 from qpsdk.constants import LOGWARN, LogLevel
+from qpsdk.message import Connection, Transaction
 
 _NUMBERS: Final = {
     LogLevel.LOGEMERG: 70,
@@ -31,7 +32,8 @@ logger: Final = logging.getLogger("qpsdk")
 class Scene(NamedTuple):
     """Who is at work: what a log line is about."""
 
-    connection: str = ""
+    connection: Connection | None = None
+    transaction: Transaction | None = None
     hook: str = ""
     plugin: str = ""
 
@@ -86,8 +88,8 @@ class Formatter(logging.Formatter):
         """One line; a traceback follows it, each of its lines indented."""
         at: Scene = getattr(record, "scene", Scene())
         parts = [self.formatTime(record), _NAMES.get(record.levelno, record.levelname)]
-        if at.connection:
-            parts.append(f"[{at.connection}]")
+        if at.connection is not None:
+            parts.append(f"[{at.connection.id}]")
         if at.hook:
             parts.append(f"({at.hook})")
         if at.plugin:

@@ -117,6 +117,8 @@ class PluginOptions:
         """
         if self.loglevel is not None:
             return self.loglevel
+        if not self.loglevel_shift:
+            return level
         return LogLevel(min(max(level + self.loglevel_shift, 0), LogLevel.LOGDEBUG))
 
 
@@ -194,6 +196,11 @@ class Plugin:
             raise PluginError(
                 f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
             ) from None
+        if hook.sync and (inspect.iscoroutinefunction(method) or is_blocking(method)):
+            raise PluginError(
+                f"{self.name}: {name} is async or @blocking, but the hook {hook.name} is reached"
+                " from plain calls: make it a plain def"
+            )
 
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""

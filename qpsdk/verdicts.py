@@ -125,5 +125,5 @@ class Verdicts:
     def log(self, level: LogLevel, text: str, plugin: str = "") -> None:
         """Write a line about this connection, outside any hook."""
         if enabled(level):
-            scene.set(Scene(self.connection.id, "", plugin))
+            scene.set(Scene(self.connection, self.connection.transaction, "", plugin))
             log(level, text)

@@ -62,7 +62,7 @@ def new_transaction() -> Transaction:
 async def run(hook: str, about: Connection | Transaction, *plugins: Plugin) -> Outcome:
     """Run one hook; what it gives beside connection or transaction is the argument's name."""
     dispatcher = Dispatcher(plugins, asyncio.to_thread)
-    arguments = (about, *HOOKS[hook].arguments[1:])
+    arguments = (about, *list(HOOKS[hook].arguments)[1:])
     return await asyncio.wait_for(dispatcher.run(hook, about, arguments), LONG)
 
 
@@ -332,14 +332,15 @@ def test_scene() -> None:
             scenes.append(scene.get())
 
     async def main() -> None:
-        scene.set(Scene("c1", "outer", "b"))
-        arguments = (new_transaction(), "sender", "params")
-        await Dispatcher([Looks()], asyncio.to_thread).run("mail", arguments[0], arguments)
+        scene.set(outer)
+        await Dispatcher([Looks()], asyncio.to_thread).run("mail", about, (about, "a", "params"))
         scenes.append(scene.get())
 
+    about = new_transaction()
+    outer = Scene(about.connection, about, "outer", "b")
     asyncio.run(main())
-    mail = Scene("c1", "mail", "Looks")
-    assert scenes == [mail, mail, Scene("c1", "ok", "Looks"), Scene("c1", "outer", "b")]
+    mail = Scene(about.connection, about, "mail", "Looks")
+    assert scenes == [mail, mail, mail._replace(hook="ok"), outer]
 
 
 # Failures

@@ -9,10 +9,19 @@ from qpsdk.hooks import GO_ON, HOOKS, Effect, hook_name
 ARGUMENTS = """
 pre_connection       connection
 connect              connection
+helo_parse           connection
 helo                 connection host
+ehlo_parse           connection
 ehlo                 connection host
+auth_parse           connection
+auth_plain           connection mechanism user password hashed ticket
+auth_login           connection mechanism user password hashed ticket
+auth_cram_md5        connection mechanism user password hashed ticket
+auth                 connection mechanism user password hashed ticket
+mail_parse           connection
 mail_pre             transaction address params
 mail                 transaction sender params
+rcpt_parse           connection
 rcpt_pre             transaction address params
 rcpt                 transaction recipient params
 data                 transaction
@@ -33,6 +42,10 @@ disconnect           connection
 post_connection      connection
 deny                 connection transaction hook plugin constant message
 ok                   connection transaction hook plugin constant message
+logging              connection transaction level hook plugin text
+config               name
+user_config          address name
+post_fork
 """
 
 ROWS = [line.split() for line in ARGUMENTS.strip().splitlines()]
@@ -58,6 +71,14 @@ def test_arguments(name: str, arguments: list[str]) -> None:
         ("mail_pre", {OK, DECLINED}),
         ("rcpt_pre", {OK, DECLINED}),
         ("received_line", {OK, DECLINED}),
+        ("helo_parse", {OK, DECLINED}),
+        ("ehlo_parse", {OK, DECLINED}),
+        ("auth_parse", {OK, DECLINED}),
+        ("mail_parse", {OK, DECLINED}),
+        ("rcpt_parse", {OK, DECLINED}),
+        ("logging", {OK, DECLINED}),
+        ("config", {OK, DECLINED}),
+        ("user_config", {OK, DECLINED}),
         ("data_headers_end", {OK, DECLINED, DENY_DISCONNECT, DENYSOFT_DISCONNECT}),
         ("data_post_headers", {OK, DECLINED, DENY, DENYSOFT}),
         ("queue_pre", {OK, DECLINED, DONE}),
@@ -94,7 +115,15 @@ def test_ignored_hooks() -> None:
     """These change nothing, whatever they answer."""
     ignored = {name for name, hook in HOOKS.items() if hook.ignored}
     assert ignored == {
-        *("queue_post", "reset_transaction", "disconnect", "post_connection", "deny", "ok"),
+        *(
+            "queue_post",
+            "reset_transaction",
+            "disconnect",
+            "post_connection",
+            "deny",
+            "ok",
+            "post_fork",
+        ),
     }
     assert all(not HOOKS[name].effects for name in ignored)
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk import LOGERROR, LOGINFO, LogLevel
+from qpsdk import LOGERROR, LOGINFO, Connection, LogLevel
 from qpsdk.log import Formatter, Scene, configure, escape, log, logger, scene
 
+C1 = Connection("c1")
 TIME = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} ")
 
 
@@ -102,12 +103,12 @@ def test_configured_twice(capsys: pytest.CaptureFixture[str]) -> None:
     [
         (None, "LOGINFO hello"),
         (Scene(), "LOGINFO hello"),
-        (Scene("c1"), "LOGINFO [c1] hello"),
-        (Scene("c1", "rcpt"), "LOGINFO [c1] (rcpt) hello"),
-        (Scene("c1", "rcpt", "queue/x:1"), "LOGINFO [c1] (rcpt) queue/x:1: hello"),
-        (Scene("", "", "rcpt_ok"), "LOGINFO rcpt_ok: hello"),
-        (Scene("", "register", "rcpt_ok"), "LOGINFO (register) rcpt_ok: hello"),
-        (Scene("c\n1", "é", "\t"), r"LOGINFO [c\n1] (\xe9) \t: hello"),
+        (Scene(C1), "LOGINFO [c1] hello"),
+        (Scene(C1, None, "rcpt"), "LOGINFO [c1] (rcpt) hello"),
+        (Scene(C1, None, "rcpt", "queue/x:1"), "LOGINFO [c1] (rcpt) queue/x:1: hello"),
+        (Scene(plugin="rcpt_ok"), "LOGINFO rcpt_ok: hello"),
+        (Scene(hook="register", plugin="rcpt_ok"), "LOGINFO (register) rcpt_ok: hello"),
+        (Scene(Connection("c\n1"), None, "é", "\t"), r"LOGINFO [c\n1] (\xe9) \t: hello"),
     ],
 )
 def test_format(at: Scene | None, line: str) -> None:
@@ -118,7 +119,7 @@ def test_format(at: Scene | None, line: str) -> None:
 def test_scene_and_words(capsys: pytest.CaptureFixture[str]) -> None:
     """Words of any type are joined by spaces; the scene of the moment is in the line."""
     configure(LOGINFO)
-    scene.set(Scene("c1", "mail", "a"))
+    scene.set(Scene(C1, None, "mail", "a"))
     log(LOGINFO, "size", 7, b"x", None)
     scene.set(Scene())
     log(LOGINFO, "100 %s")
@@ -147,7 +148,7 @@ def test_escape(text: str, escaped: str) -> None:
 @given(st.text(st.characters(categories=None)) | st.binary().map(lambda b: b.decode("latin-1")))
 def test_any_text_is_one_line(text: str) -> None:
     """Whatever is logged gives one line of printable ASCII; plain text stays as it is."""
-    line = formatted(text, Scene("c1", "mail", text))
+    line = formatted(text, Scene(C1, None, "mail", text))
     assert re.fullmatch(r"[ -~]+", line)
     if re.fullmatch(r"[ -~]+", text):
         assert line == f"LOGINFO [c1] (mail) {text}: {text}"

@@ -146,6 +146,20 @@ def test_blocking() -> None:
     assert not is_blocking(Slow().hook_connect)
 
 
+@pytest.mark.parametrize("hook", ["logging", "config", "user_config"])
+def test_plain_hooks(hook: str) -> None:
+    """The hooks that plain calls reach cannot be async or blocking."""
+
+    async def later(*arguments: Any) -> None: ...
+
+    @blocking
+    def elsewhere(*arguments: Any) -> None: ...
+
+    for method in (later, elsewhere):
+        with pytest.raises(PluginError, match=f"but the hook {hook} is reached from plain calls"):
+            Plugin().register_hook(hook, method)
+
+
 def test_blocking_and_async() -> None:
     """An async def cannot be @blocking: in a thread it would only be begun."""
     with pytest.raises(TypeError, match="hook_quit is async: it cannot be @blocking, too"):
