@@ -92,6 +92,7 @@ class Door:
         from qpsdk.server.stream import SocketStream  # in a browser there is no server
 
         accepted.setblocking(False)
-        await self._loop.connect_accepted_socket(
-            lambda: SocketStream(self._loop, *self._limits, on_made=self._begin), accepted
-        )
+        with contextlib.suppress(OSError):  # the client has gone again
+            await self._loop.connect_accepted_socket(
+                lambda: SocketStream(self._loop, *self._limits, on_made=self._begin), accepted
+            )
