@@ -27,6 +27,7 @@ from qpsdk.errors import (
 )
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
+from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
@@ -44,6 +45,7 @@ from qpsdk.smtp import (
     Recipient,
     Reset,
     Unknown,
+    Unparsed,
     Verify,
 )
 from qpsdk.smtp.steps import State
@@ -82,7 +84,8 @@ class Session:
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
+        self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -240,6 +243,11 @@ class Session:
         limit = self._settings.limits.message
         size = f"SIZE {limit}" if limit else "SIZE"
         return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+
+    async def _unparsed(self, event: Unparsed) -> None:
+        command = await parse(self._verdicts, self._engine, event)
+        if command is not None:
+            await _HANDLERS[type(command)](self, command)
 
     async def _mail(self, event: Mail) -> None:
         await self._reset_transaction()
@@ -467,6 +475,7 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Verify: Session._verify,
     Noop: Session._noop,
     Help: Session._help,
+    Unparsed: Session._unparsed,
     Unknown: Session._unknown,
     Quit: Session._quit,
     Hangup: Session._hangup,
