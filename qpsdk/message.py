@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qpsdk.address import Address
+from qpsdk.config import Config
 from qpsdk.constants import Constant
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.header import Header, HeaderReader
@@ -44,6 +45,8 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        config: The config directory as it was when the client came; ask `Plugin.config`, which
+            knows what other plugins say of a setting.
     """
 
     id: str = ""
@@ -59,6 +62,7 @@ class Connection:
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
     responses: list[Reply] = field(default_factory=list, repr=False)
+    config: Config | None = field(default=None, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
         """Answer the client from inside a hook, which then returns DONE.

@@ -1,6 +1,7 @@
 """`qpsdk.qmqp.send`: one message from a script, whatever it is in."""
 
 import asyncio
+import contextlib
 import io
 import os
 import threading
@@ -72,14 +73,16 @@ def test_pipe(count: int) -> None:
     ours, theirs = os.pipe()
 
     def write() -> None:
-        with open(theirs, "wb") as file:
+        with contextlib.suppress(BrokenPipeError), open(theirs, "wb") as file:
             file.write(MESSAGE * count)
 
     writer = threading.Thread(target=write)
     writer.start()
-    with open(ours, "rb") as file:
-        message = sent(file).message
-    writer.join(20)
+    try:
+        with open(ours, "rb") as file:
+            message = sent(file).message
+    finally:
+        writer.join(20)
     assert message == (MESSAGE * count).replace(b"\r\n", b"\n") + b"\n"
 
 
@@ -133,10 +136,9 @@ def test_recipients(recipients: Any, expected: tuple[bytes, ...]) -> None:
 
 def test_smtputf8() -> None:
     """Addresses beyond ASCII are for those who say that they mean it."""
-    assert sent(b"", "ä@example.org", "ö@example.com", smtputf8=True)[2:] == (
-        b"\xc3\xa4@example.org",
-        (b"\xc3\xb6@example.com",),
-    )
+    taken = sent(b"", "ä@example.org", "ö@example.com", smtputf8=True)
+    assert taken.sender == b"\xc3\xa4@example.org"
+    assert taken.recipients == (b"\xc3\xb6@example.com",)
     with pytest.raises(QMQPEnvelopeError, match="needs SMTPUTF8"):
         sent(b"", "ä@example.org")
 

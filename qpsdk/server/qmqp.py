@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import IO, Final, TypeAlias
 
 from qpsdk.address import Address
-from qpsdk.plugin import Connect
+from qpsdk.host import Connect
 from qpsdk.qmqp.client import (
     CONNECT_TIMEOUT,
     IO_TIMEOUT,
