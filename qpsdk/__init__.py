@@ -38,6 +38,7 @@ from qpsdk.errors import (
     StreamError,
 )
 from qpsdk.header import Field, Header
+from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Host, Plugin, Result, blocking
 from qpsdk.reply import Reply
@@ -89,6 +90,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]

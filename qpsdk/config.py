@@ -164,7 +164,7 @@ class Settings:
             size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
             spool_dir=config.parse("spool_dir", config.resolve, None),
             timeout=config.parse("timeout", _seconds, DEFAULT_TIMEOUT),
-            loglevel=config.parse("loglevel", _log_level, LogLevel.LOGWARN),
+            loglevel=config.parse("loglevel", LogLevel.parse, LogLevel.LOGWARN),
             listen=tuple(config.parse_all("listen", _address)),
         )
 
@@ -199,16 +199,3 @@ def _bare_newline(text: str) -> BareNewline:
     if text not in ("reject", "normalize"):
         raise ValueError(f"{text!r} is not known; write reject or normalize")
     return cast(BareNewline, text)
-
-
-def _log_level(text: str) -> LogLevel:
-    """
-    >>> _log_level("6"), _log_level("LOGINFO"), _log_level("debug")
-    (<LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>, <LogLevel.LOGDEBUG: 7>)
-    """
-    if text.isascii() and text.isdigit() and int(text) <= LogLevel.LOGDEBUG:
-        return LogLevel(int(text))
-    name = text.upper() if text.upper().startswith("LOG") else f"LOG{text.upper()}"
-    if name not in LogLevel.__members__:
-        raise ValueError(f"{text!r} is no log level; write 0 to 7, or a name such as LOGINFO")
-    return LogLevel[name]

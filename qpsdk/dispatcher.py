@@ -7,9 +7,9 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
+from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Hook
-from qpsdk.log import Scene, log, scene, text_of
+from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
 
@@ -45,6 +45,7 @@ class _Step(NamedTuple):
     blocking: bool
     time_limit: float
     options: PluginOptions
+    maxlevel: LogLevel | None
 
 
 class Work:
@@ -90,6 +91,11 @@ class Dispatcher:
     def order(self, hook: str) -> list[str]:
         """The names of the plugins that `hook` runs, in that order."""
         return [step.plugin for step in self._steps.get(hook, ())]
+
+    def log_chain(self) -> LogChain:
+        """The plugins that read the log, for the host to lend while it runs."""
+        steps = self._steps.get("logging", ())
+        return LogChain(Reader(step.plugin, step.method, step.maxlevel) for step in steps)
 
     async def run(
         self,
@@ -280,7 +286,9 @@ def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[_Step, ...]]:
         plugin.register_named_hooks()
         for name, method, first in plugin.registrations:
             limit = plugin.options.timeout or HOOKS[name].time_limit
-            step = _Step(plugin.name, method, is_blocking(method), limit, plugin.options)
+            step = _Step(
+                plugin.name, method, is_blocking(method), limit, plugin.options, plugin.maxlevel
+            )
             chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}

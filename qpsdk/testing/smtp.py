@@ -152,6 +152,8 @@ async def smtp(
     host = memory_host(config or {}, connect)
     loaded = [_load(plugin, host) for plugin in plugins]
     dispatcher = Dispatcher(loaded, host.run_blocking)
+    log_chain = dispatcher.log_chain()
+    log_chain.lend()
     connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
@@ -163,6 +165,7 @@ async def smtp(
     finally:
         client.end()
         await task
+        log_chain.take_back()
         host.spool.close()
 
 
