@@ -55,6 +55,7 @@ _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+_LONGEST_VERB: Final = 10
 EVENTS_A_TURN: Final = 100
 """What one client may do before the others get their turn: a block can hold 40,000 commands."""
 
@@ -82,6 +83,7 @@ class Session:
         self._host = host
         self._settings = settings
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        self._engine.on_refusal = self._refused
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -284,6 +286,7 @@ class Session:
             problem = Reply.make(553, str(error), "5.6.7")
         except AddressError as error:
             problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._refused(event.address, problem)
         self._engine.reply(problem)
         return None
 
@@ -423,7 +426,20 @@ class Session:
 
     async def _unknown(self, event: Unknown) -> None:
         hook = "unrecognized_command"
-        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
+        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        if not outcome.plugin:
+            word = event.command
+            # A longer one is no command, but may be a password that comes out of step.
+            shown = repr(word)[1:] if len(word) <= _LONGEST_VERB else f"of {len(word)} bytes"
+            self._log(LOGDEBUG, f"unrecognized command {shown}")
+        self._answer(hook, outcome)
+
+    def _refused(self, said: bytes, reply: Reply) -> None:
+        """A command was refused for its syntax or order: nobody else tells why."""
+        if enabled(LOGDEBUG):
+            secret = said[:4].upper() == b"AUTH"
+            shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
+            self._log(LOGDEBUG, f"refused {shown!r}: {reply}")
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)

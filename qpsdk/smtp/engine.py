@@ -4,6 +4,7 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+from collections.abc import Callable
 from typing import Final, Literal
 
 from qpsdk.reply import Reply
@@ -24,6 +25,8 @@ _TOO_MANY_RECIPIENTS: Final = Reply.make(452, "Too many recipients", "4.5.3")
 
 class Engine:
     r"""One conversation.
+
+    `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
 
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
@@ -56,6 +59,7 @@ class Engine:
         "_skipping",
         "bare_newline",
         "limits",
+        "on_refusal",
         "state",
     )
 
@@ -69,6 +73,7 @@ class Engine:
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
         self.state = State.CONNECTED
+        self.on_refusal: Callable[[bytes, Reply], None] | None = None
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
@@ -107,15 +112,17 @@ class Engine:
                 end = MessageEnd(self._message_size, self._refusal)
                 self._message_size, self._pending = None, FINAL_DOT
                 return end
+            told = b""  # of the line, if it is a command: what else a client sends may be secret
             try:
                 line = self._read_line()
                 if line is None:
                     return Hangup("client closed the connection") if self._ended else None
+                told = line
                 command = self._read_command(line)
                 if command is not None:
                     return command
             except CommandError as error:
-                self._complain(error.reply)
+                self._complain(told, error.reply)
         return Hangup("conversation closed")
 
     def reply(self, reply: Reply, *, accepted: bool | None = None) -> None:
@@ -183,7 +190,7 @@ class Engine:
         verb = word.upper().decode("ascii", "replace")
         reader = READERS.get(verb)
         if reader is None:
-            if not self._may_err_again():
+            if not self._may_err_again(b""):  # it may be a password that comes out of step
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
             return Unknown(word.lower(), arguments)
@@ -194,25 +201,31 @@ class Engine:
             self.state, self._recipients = STEPS[verb][self.state][1], 0
         event = reader(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._out.append(bytes(_TOO_LARGE))
+            self._refuse(line, _TOO_LARGE)
             return None
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._out.append(bytes(_TOO_MANY_RECIPIENTS))
+            self._refuse(line, _TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
         return event
 
-    def _complain(self, reply: Reply) -> None:
-        if self._may_err_again():
-            self._out.append(bytes(reply))
+    def _refuse(self, line: bytes, reply: Reply) -> None:
+        self._out.append(bytes(reply))
+        if self.on_refusal is not None:
+            self.on_refusal(line, reply)
 
-    def _may_err_again(self) -> bool:
+    def _complain(self, line: bytes, reply: Reply) -> None:
+        if self._may_err_again(line):
+            self._refuse(line, reply)
+
+    def _may_err_again(self, line: bytes) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""
         self._bad_commands += 1
         if self._bad_commands < self.limits.bad_commands:
             return True
         text = f"{self._me} Too many bad commands, closing the connection"
-        self.close(Reply.make(421, text, "4.7.0"))
+        self._refuse(line, Reply.make(421, text, "4.7.0"))
+        self.close()
         return False
 
     # Messages
