@@ -128,18 +128,18 @@ SLOW: Final = 1.0
 
 def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
     """Whether a plugin took the line. That it fails is told when it begins to."""
-    problem, error = "", None
+    problem, error, constant = "", None, DECLINED
     started = time.perf_counter()
     try:
         answer = reader.method(at.connection, at.transaction, level, at.hook, at.plugin, text)
+        constant = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else answer
+        if constant is not OK and constant is not DECLINED:
+            problem = f"answered {answer!r:.200}; logging takes OK and DECLINED"
     except (Exception, SystemExit) as caught:
-        answer, error = DECLINED, caught
+        error = caught
         problem = f"failed: {type(error).__name__}: {text_of(error)}"
-    constant = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else answer
     seconds = time.perf_counter() - started
-    if constant is not OK and constant is not DECLINED:
-        problem = f"answered {answer!r:.200}; logging takes OK and DECLINED"
-    elif seconds > SLOW:
+    if not problem and seconds > SLOW:
         problem = f"held up all connections for {seconds:.1f} s"
     if problem and not reader.failing and logger.isEnabledFor(_NUMBERS[LOGERROR]):
         own = Scene(at.connection, at.transaction, "logging", reader.plugin)

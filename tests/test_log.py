@@ -435,6 +435,7 @@ def test_enabled(maxlevel: LogLevel | None) -> None:
         (SystemExit(1), "failed: SystemExit: 1"),
         (None, "answered None; logging takes OK and DECLINED"),
         (900, "answered 900; logging takes OK and DECLINED"),
+        ((OK, 1, 2), "answered (<Constant.OK: 900>, 1, 2); logging takes OK and DECLINED"),
         (DENY, "answered <Constant.DENY: 901>; logging takes OK and DECLINED"),
     ],
 )

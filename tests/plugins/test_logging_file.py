@@ -109,6 +109,20 @@ def test_name_of_the_day(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["20.log", "21.log"]
 
 
+def test_named_pipe(tmp_path: Path) -> None:
+    """A pipe gets its lines as soon as somebody reads it; nobody waits for that."""
+    os.mkfifo(tmp_path / "pipe")
+    with loaded(f"logging/file {tmp_path}/pipe") as plugin:
+        with pytest.raises(OSError, match="No such device or address"):
+            write(plugin, "one")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            write(plugin, "two")
+            assert os.read(reader, 1000).endswith(b" two\n")
+        finally:
+            os.close(reader)
+
+
 def test_no_descriptor_is_left(tmp_path: Path) -> None:
     """However often the file changes, one is open."""
     clock = Clock()

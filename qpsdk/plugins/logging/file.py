@@ -4,9 +4,10 @@ In `config/plugins`, before the plugins whose lines it is to write::
 
     logging/file PATH [maxlevel=LEVEL] [then=next]
 
-PATH may have conversions of strftime(3), such as ``/var/log/qpsdk/%Y-%m-%d.log``. ``maxlevel=``
-has it write lines up to this level, more or fewer than `config/loglevel` lets be written.
-``then=next`` offers what it has written to the next logging plugin as well.
+PATH may have conversions of strftime(3), such as ``/var/log/qpsdk/%Y-%m-%d.log``, and may be a
+named pipe, which nobody waits for. ``maxlevel=`` has it write lines up to this level, more or fewer
+than `config/loglevel` lets be written. ``then=next`` offers what it has written to the next logging
+plugin as well.
 """
 
 import errno
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from qpsdk import DECLINED, OK, Connection, Host, LogLevel, Plugin, Result, Transaction, log_line
 
+FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
 MODE = 0o640  # senders and recipients are nobody else's business
 
 
@@ -71,7 +73,7 @@ class File(Plugin):
             found = None
         if found is None or (found.st_dev, found.st_ino) != self.identity:
             self.shutdown()
-            self.file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, MODE)
+            self.file = os.open(path, FLAGS, MODE)
             opened = os.fstat(self.file)
             self.identity = (opened.st_dev, opened.st_ino)
         self.time = time.strftime("%Y-%m-%d %H:%M:%S", local)
