@@ -34,6 +34,7 @@ from qpsdk.qmqp import Response, Verdict
 from qpsdk.session import Session
 from qpsdk.testing import FakeQMQPServer, SMTPClient, pipe, smtp
 from qpsdk.testing.smtp import memory_host
+from qpsdk.verdicts import Verdicts
 
 # hook, constant, message, whether the connection stays (or the message is to follow), reply
 TABLE = """
@@ -956,3 +957,11 @@ def test_too_many_bad_commands_in_the_log(caplog: pytest.LogCaptureFixture) -> N
     assert told[-1] == (
         "refused 'DATA': 421 4.7.0 mx.example.com Too many bad commands, closing the connection"
     )
+
+
+def test_no_password_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a refused AUTH the log has no more than the word."""
+    caplog.set_level(logging.DEBUG, "qpsdk")
+    verdicts = Verdicts(Connection("c1"), Dispatcher([], asyncio.to_thread), "mx.example.com")
+    verdicts.log_refusal(b"auth PLAIN c2VjcmV0", Reply.make(503, "Not now", "5.5.1"))
+    assert caplog.messages == ["refused 'AUTH ...': 503 5.5.1 Not now"]

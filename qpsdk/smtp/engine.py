@@ -4,13 +4,13 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 from qpsdk.reply import Reply
 from qpsdk.smtp.commands import READERS, CommandError, split
 from qpsdk.smtp.data import DataDecoder
-from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown
+from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown, Unparsed
 from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
 
@@ -46,6 +46,7 @@ class Engine:
     __slots__ = (
         "_bad_commands",
         "_buffer",
+        "_command",
         "_decoder",
         "_ended",
         "_me",
@@ -57,6 +58,8 @@ class Engine:
         "_refusal",
         "_searched",
         "_skipping",
+        "_unparsed",
+        "_unread",
         "bare_newline",
         "limits",
         "on_refusal",
@@ -68,8 +71,16 @@ class Engine:
         me: str,
         limits: Limits | None = None,
         bare_newline: BareNewline = "reject",
+        unparsed: Collection[str] = (),
     ) -> None:
-        """`me` is this host's name, which a 421 begins with."""
+        """Wait for the greeting.
+
+        Args:
+            me: This host's name, which a 421 begins with.
+            limits: What a client may ask of us.
+            bare_newline: What to do with a CR or LF that stands alone in a message.
+            unparsed: The verbs that come as `Unparsed`.
+        """
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
         self.state = State.CONNECTED
@@ -82,11 +93,14 @@ class Engine:
         self._searched = 0  # up to here there is no LF: slow drips cost linear time
         self._skipping = False  # inside a line that is too long
         self._ended = False
+        self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
         self._message_size: int | None = None  # of a message whose end is to be told
         self._refusal: Reply | None = None
         self._recipients = 0
         self._bad_commands = 0
+        self._unparsed = unparsed
+        self._unread = b""  # the arguments of a command that came as Unparsed
 
     def receive(self, data: bytes) -> None:
         """Take what came from the client; no bytes mean that it ended its side."""
@@ -112,17 +126,15 @@ class Engine:
                 end = MessageEnd(self._message_size, self._refusal)
                 self._message_size, self._pending = None, FINAL_DOT
                 return end
-            told = b""  # of the line, if it is a command: what else a client sends may be secret
             try:
                 line = self._read_line()
                 if line is None:
                     return Hangup("client closed the connection") if self._ended else None
-                told = line
                 command = self._read_command(line)
                 if command is not None:
                     return command
             except CommandError as error:
-                self._complain(told, error.reply)
+                self._complain(error.reply)
         return Hangup("conversation closed")
 
     def reply(self, reply: Reply, *, accepted: bool | None = None) -> None:
@@ -130,7 +142,7 @@ class Engine:
 
         The state follows the code, unless `accepted` says otherwise.
         """
-        self._out.append(bytes(reply))
+        self._out.append(reply.wire)
         if self.state is State.CONNECTED:
             self.state = State.GREETED
             return
@@ -147,6 +159,23 @@ class Engine:
             self._decoder = DataDecoder()
             self._refusal = None
 
+    def parse(self, read: Callable[[bytes], Event] | None = None) -> Event | None:
+        """Read the command that has just come as `Unparsed`.
+
+        Args:
+            read: Makes the event of the command's arguments, or raises `CommandError`. None for
+                our own way.
+
+        Returns:
+            None if it was refused, and answered.
+        """
+        verb, self._pending = self._pending, ""
+        try:
+            return self._read_arguments(verb, self._unread, read or READERS[verb])
+        except CommandError as error:
+            self._complain(error.reply)
+            return None
+
     def refuse_message(self, reply: Reply) -> None:
         """Keep nothing more of the message that is coming; `reply` goes out after its end."""
         self._refusal = self._refusal or reply
@@ -154,7 +183,7 @@ class Engine:
     def close(self, reply: Reply | None = None) -> None:
         """Send the client away: nothing more that it says is read."""
         if reply is not None:
-            self._out.append(bytes(reply))
+            self._out.append(reply.wire)
         self.state = State.CLOSED
         self._decoder, self._pending = None, ""
 
@@ -170,6 +199,7 @@ class Engine:
 
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
+        self._command = b""
         start, limit = self._position, self.limits.command_line
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
@@ -186,45 +216,57 @@ class Engine:
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
+        self._command = line
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
         reader = READERS.get(verb)
         if reader is None:
-            if not self._may_err_again(b""):  # it may be a password that comes out of step
+            self._command = b""
+            if not self._may_err_again():
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
             return Unknown(word.lower(), arguments)
-        if self.state not in STEPS[verb]:
+        steps = STEPS[verb]
+        if self.state not in steps:
             raise CommandError(OUT_OF_ORDER[verb])
         if verb == "MAIL":
             # It ends the transaction before it even where we refuse it ourselves.
-            self.state, self._recipients = STEPS[verb][self.state][1], 0
-        event = reader(arguments)
+            self.state, self._recipients = steps[self.state][1], 0
+        if verb in self._unparsed:
+            self._pending, self._unread = verb, arguments
+            return Unparsed(verb)
+        return self._read_arguments(verb, arguments, reader)
+
+    def _read_arguments(
+        self, verb: str, arguments: bytes, read: Callable[[bytes], Event]
+    ) -> Event | None:
+        """The event of a command that is in order, or None if it was answered here."""
+        event = read(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._refuse(line, _TOO_LARGE)
+            self._refuse(_TOO_LARGE)
             return None
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._refuse(line, _TOO_MANY_RECIPIENTS)
+            self._refuse(_TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
         return event
 
-    def _refuse(self, line: bytes, reply: Reply) -> None:
-        self._out.append(bytes(reply))
+    def _refuse(self, reply: Reply) -> None:
+        self._out.append(reply.wire)
         if self.on_refusal is not None:
-            self.on_refusal(line, reply)
+            self.on_refusal(self._command, reply)
 
-    def _complain(self, line: bytes, reply: Reply) -> None:
-        if self._may_err_again(line):
-            self._refuse(line, reply)
+    def _complain(self, reply: Reply) -> None:
+        if self._may_err_again():
+            self._refuse(reply)
 
-    def _may_err_again(self, line: bytes) -> bool:
+    def _may_err_again(self) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""
         self._bad_commands += 1
         if self._bad_commands < self.limits.bad_commands:
             return True
         text = f"{self._me} Too many bad commands, closing the connection"
-        self._refuse(line, Reply.make(421, text, "4.7.0"))
+        self._refuse(Reply.make(421, text, "4.7.0"))
         self.close()
         return False
 
