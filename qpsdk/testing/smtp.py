@@ -155,6 +155,8 @@ async def smtp(
     log_chain = dispatcher.log_chain()
     log_chain.lend()
     connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+    if "post_fork" in dispatcher.hooks:
+        await dispatcher.run("post_fork", None, ())
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
@@ -165,6 +167,7 @@ async def smtp(
     finally:
         client.end()
         await task
+        await dispatcher.shutdown()
         log_chain.take_back()
         host.spool.close()
 
