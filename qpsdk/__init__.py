@@ -41,6 +41,7 @@ from qpsdk.errors import (
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
+from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reply import Reply
@@ -94,6 +95,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]
