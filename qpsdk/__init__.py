@@ -38,8 +38,10 @@ from qpsdk.errors import (
     StreamError,
 )
 from qpsdk.header import Field, Header
+from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Host, Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import Endpoint, Stream
@@ -66,6 +68,7 @@ __all__ = [
     "OK",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -75,13 +78,16 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Parameters",
     "Plugin",
     "PluginError",
     "QMQPError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",

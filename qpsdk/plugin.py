@@ -2,14 +2,14 @@
 
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from qpsdk.config import Config, Settings
-from qpsdk.constants import Constant, LogLevel
-from qpsdk.errors import PluginError
+from qpsdk.config import Config, Line, Settings
+from qpsdk.constants import LOGERROR, Constant, LogLevel
+from qpsdk.errors import ConfigError, PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.log import log
 from qpsdk.spool import SpoolDirectory
@@ -20,6 +20,7 @@ Result = Constant | tuple[Constant, Any]
 
 Method = Callable[..., Any]
 _M = TypeVar("_M", bound=Method)
+_T = TypeVar("_T")
 
 
 class Connect(Protocol):
@@ -75,6 +76,9 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[Line], Any]] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`; none if there is no such file.
@@ -83,6 +87,42 @@ class Host:
             ConfigError: The file cannot be read.
         """
         return self.configuration.get(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """What `parse` makes of the values of `config/NAME`; made again only when they change.
+
+        Call it in `register`, so that wrong values refuse to start, and again wherever they are
+        used. Of a change that is wrong the log is told, and what was before stays.
+
+        Args:
+            parse: Takes the values in order, as many as it needs; a class such as `AddressList`,
+                or a function. It raises ValueError to say what is wrong with the last one taken.
+
+        Raises:
+            ConfigError: A value is wrong, with file and line, or the file cannot be read.
+        """
+        lines = self.configuration.lines(name)
+        known = self._parsed.get((name, parse))
+        if known is not None and known[0] is lines:
+            return cast(_T, known[1])
+        taken: int | None = None
+
+        def values() -> Iterator[str]:
+            nonlocal taken
+            for line in lines:
+                taken = line.number
+                yield line.text
+
+        try:
+            value = parse(values())
+        except ValueError as problem:
+            error = ConfigError(str(problem), self.configuration.path(name), taken)
+            if known is None:
+                raise error from None
+            log(LOGERROR, f"{error}; the values before this change stay in use")
+            value = known[1]
+        self._parsed[name, parse] = (lines, value)
+        return value
 
 
 class Registration(NamedTuple):
@@ -207,6 +247,10 @@ class Plugin:
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
         return self.qp.config(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """The values of `config/NAME`, parsed and kept, as `Host.parse_config`."""
+        return self.qp.parse_config(name, parse)
 
 
 def blocking(method: _M) -> _M:

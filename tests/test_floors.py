@@ -13,9 +13,9 @@ import qpsdk
 HOUSE = Path(qpsdk.__file__).parent
 
 FLOORS = {
-    0: "constants errors address reply netstring header stream",
+    0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
-    2: "hooks message plugin config loader dispatcher log received spool",
+    2: "hooks message plugin config loader dispatcher log received reject spool",
     3: "session verdicts",
     4: "server testing plugins scaffold cli lab __main__",
 }
