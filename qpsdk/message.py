@@ -44,6 +44,8 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        input_waiting: Call it to learn whether the client has sent more than was read so far,
+            or has ended its side; the host lends it.
     """
 
     id: str = ""
@@ -58,6 +60,7 @@ class Connection:
     notes: dict[str, Any] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
+    input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:

@@ -81,7 +81,8 @@ class Session:
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._host = host
         self._settings = settings
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        self._engine = engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
