@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
-from qpsdk.config import Config, Line, Settings
+from qpsdk.config import Config, Settings
 from qpsdk.constants import LOGERROR, Constant, LogLevel
 from qpsdk.errors import ConfigError, PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
@@ -76,7 +76,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
-    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[Line], Any]] = field(
+    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[str], Any]] = field(
         init=False, repr=False, default_factory=dict
     )
 
@@ -101,28 +101,29 @@ class Host:
         Raises:
             ConfigError: A value is wrong, with file and line, or the file cannot be read.
         """
-        lines = self.configuration.lines(name)
+        values = self.config(name)
         known = self._parsed.get((name, parse))
-        if known is not None and known[0] is lines:
+        if known is not None and known[0] == values:
             return cast(_T, known[1])
-        taken: int | None = None
+        taken = 0
 
-        def values() -> Iterator[str]:
+        def take() -> Iterator[str]:
             nonlocal taken
-            for line in lines:
-                taken = line.number
-                yield line.text
+            for taken, value in enumerate(values, 1):
+                yield value
 
         try:
-            value = parse(values())
+            result = parse(take())
         except ValueError as problem:
-            error = ConfigError(str(problem), self.configuration.path(name), taken)
+            lines = self.configuration.lines(name)
+            number = lines[taken - 1].number if 0 < taken <= len(lines) else None
+            error = ConfigError(str(problem), self.configuration.path(name), number)
             if known is None:
                 raise error from None
             log(LOGERROR, f"{error}; the values before this change stay in use")
-            value = known[1]
-        self._parsed[name, parse] = (lines, value)
-        return value
+            result = known[1]
+        self._parsed[name, parse] = (values, result)
+        return result
 
 
 class Registration(NamedTuple):
