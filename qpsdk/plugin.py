@@ -109,7 +109,8 @@ class Host:
 
         def take() -> Iterator[str]:
             nonlocal taken
-            for taken, value in enumerate(values, 1):
+            for value in values:
+                taken += 1
                 yield value
 
         try:
@@ -158,6 +159,8 @@ class PluginOptions:
         """
         if self.loglevel is not None:
             return self.loglevel
+        if not self.loglevel_shift:
+            return level
         return LogLevel(min(max(level + self.loglevel_shift, 0), LogLevel.LOGDEBUG))
 
 

@@ -27,6 +27,7 @@ from qpsdk.errors import (
 )
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
+from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
@@ -44,6 +45,7 @@ from qpsdk.smtp import (
     Recipient,
     Reset,
     Unknown,
+    Unparsed,
     Verify,
 )
 from qpsdk.smtp.steps import State
@@ -79,9 +81,12 @@ class Session:
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
+        self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
-        self._engine = engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
+        engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        self._engine = engine
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
@@ -130,18 +135,18 @@ class Session:
 
     async def _converse(self) -> None:
         await self._greet()
-        turn = 0
-        while not self._verdicts.closing and not self._lost:
-            turn += 1
-            if turn % EVENTS_A_TURN == 0:
-                await self._send()
-                await asyncio.sleep(0)
-                continue  # the client may be gone by now
-            event = self._engine.next_event()
+        next_event, verdicts = self._engine.next_event, self._verdicts
+        events = 0
+        while not verdicts.closing and not self._lost:
+            event = next_event()
             if event is None:
                 await self._receive()
-            else:
-                await _HANDLERS[type(event)](self, event)
+                continue
+            await _HANDLERS[type(event)](self, event)
+            events += 1
+            if events % EVENTS_A_TURN == 0:
+                await self._send()
+                await asyncio.sleep(0)
         await self._send()
 
     async def _receive(self) -> None:
@@ -241,6 +246,11 @@ class Session:
         size = f"SIZE {limit}" if limit else "SIZE"
         return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
 
+    async def _unparsed(self, event: Unparsed) -> None:
+        command = await parse(self._verdicts, self._engine, event)
+        if command is not None:
+            await _HANDLERS[type(command)](self, command)
+
     async def _mail(self, event: Mail) -> None:
         await self._reset_transaction()
         self._messages += 1
@@ -271,10 +281,11 @@ class Session:
         self, hook: str, transaction: Transaction, event: Mail | Recipient
     ) -> Address | None:
         """The address of MAIL or RCPT; None if it is none, which was answered then."""
-        outcome = await self._ask(hook, transaction, transaction, event.address, event.params)
         text: str | bytes = event.address
-        if outcome.constant is OK and isinstance(outcome.message, str | bytes):
-            text = outcome.message
+        if hook in self._hooks:
+            outcome = await self._ask(hook, transaction, transaction, text, event.params)
+            if outcome.constant is OK and isinstance(outcome.message, str | bytes):
+                text = outcome.message
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)
@@ -318,11 +329,13 @@ class Session:
 
     async def _header_end(self, transaction: Transaction) -> Reply | None:
         """The header has come; the reply that refuses the message for it, if any."""
-        assert transaction.header is not None
-        limit = self._settings.limits.received
-        lines = bytes(transaction.header).count(b"\n")  # a header of few lines has few fields
-        if lines > limit and transaction.header.count("Received") > limit:
+        header, limit = transaction.header, self._settings.limits.received
+        assert header is not None
+        # Counting costs, and a short header cannot have that many fields.
+        if header.size > limit * len(b"Received:\n") and header.count("Received") > limit:
             return _MAIL_LOOP
+        if "data_headers_end" not in self._hooks:
+            return None
         outcome = await self._ask("data_headers_end", transaction, transaction)
         reply = self._reply("data_headers_end", outcome)
         if reply is not None:  # both denials of this hook close, and do not wait for the body
@@ -352,11 +365,14 @@ class Session:
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Offer the whole message to the plugins; the reply to the final dot."""
-        outcome = await self._ask("data_post_headers", transaction, transaction)
-        if (reply := self._reply("data_post_headers", outcome)) is not None:
-            return reply
+        if "data_post_headers" in self._hooks:
+            outcome = await self._ask("data_post_headers", transaction, transaction)
+            if (reply := self._reply("data_post_headers", outcome)) is not None:
+                return reply
         await self._add_received(transaction)
         for hook in ("data_post", "queue_pre", "queue"):
+            if hook != "queue" and hook not in self._hooks:
+                continue
             outcome = await self._ask(hook, transaction, transaction)
             reply = self._reply(hook, outcome)
             if reply is not None:
@@ -373,6 +389,9 @@ class Session:
     async def _add_received(self, transaction: Transaction) -> None:
         assert transaction.header is not None
         ours = received(transaction, self._settings.me, self._host.clock())
+        if "received_line" not in self._hooks:
+            transaction.header.prepend("Received", ours)
+            return
         arguments = (transaction, protocol(transaction), False, False)
         outcome = await self._ask("received_line", transaction, *arguments)
         value = outcome.message if outcome.constant is OK and outcome.message else ours
@@ -408,7 +427,8 @@ class Session:
         transaction = self.connection.transaction
         if transaction is not None:
             try:
-                await self._ask("reset_transaction", transaction, transaction)
+                if "reset_transaction" in self._hooks:
+                    await self._ask("reset_transaction", transaction, transaction)
             finally:
                 transaction.close()
                 self.connection.transaction = None
@@ -457,6 +477,7 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Verify: Session._verify,
     Noop: Session._noop,
     Help: Session._help,
+    Unparsed: Session._unparsed,
     Unknown: Session._unknown,
     Quit: Session._quit,
     Hangup: Session._hangup,

@@ -16,7 +16,7 @@ FLOORS = {
     0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
     2: "hooks message plugin config loader dispatcher log received reject spool",
-    3: "session verdicts",
+    3: "session verdicts parsing",
     4: "server testing plugins scaffold cli lab __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""

@@ -19,6 +19,7 @@ from qpsdk.smtp.events import (
     Recipient,
     Reset,
     Unknown,
+    Unparsed,
     Verify,
 )
 from qpsdk.smtp.limits import Limits
@@ -39,5 +40,6 @@ __all__ = [
     "Recipient",
     "Reset",
     "Unknown",
+    "Unparsed",
     "Verify",
 ]

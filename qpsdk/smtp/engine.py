@@ -4,12 +4,13 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 from qpsdk.reply import Reply
 from qpsdk.smtp.commands import READERS, CommandError, split
 from qpsdk.smtp.data import DataDecoder
-from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown
+from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown, Unparsed
 from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
 
@@ -54,6 +55,8 @@ class Engine:
         "_refusal",
         "_searched",
         "_skipping",
+        "_unparsed",
+        "_unread",
         "bare_newline",
         "limits",
         "state",
@@ -64,8 +67,16 @@ class Engine:
         me: str,
         limits: Limits | None = None,
         bare_newline: BareNewline = "reject",
+        unparsed: Collection[str] = (),
     ) -> None:
-        """`me` is this host's name, which a 421 begins with."""
+        """Wait for the greeting.
+
+        Args:
+            me: This host's name, which a 421 begins with.
+            limits: What a client may ask of us.
+            bare_newline: What to do with a CR or LF that stands alone in a message.
+            unparsed: The verbs that come as `Unparsed`.
+        """
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
         self.state = State.CONNECTED
@@ -82,6 +93,8 @@ class Engine:
         self._refusal: Reply | None = None
         self._recipients = 0
         self._bad_commands = 0
+        self._unparsed = unparsed
+        self._unread = b""  # the arguments of a command that came as Unparsed
 
     def receive(self, data: bytes) -> None:
         """Take what came from the client; no bytes mean that it ended its side."""
@@ -128,7 +141,7 @@ class Engine:
 
         The state follows the code, unless `accepted` says otherwise.
         """
-        self._out.append(bytes(reply))
+        self._out.append(reply.wire)
         if self.state is State.CONNECTED:
             self.state = State.GREETED
             return
@@ -145,6 +158,23 @@ class Engine:
             self._decoder = DataDecoder()
             self._refusal = None
 
+    def parse(self, read: Callable[[bytes], Event] | None = None) -> Event | None:
+        """Read the command that has just come as `Unparsed`.
+
+        Args:
+            read: Makes the event of the command's arguments, or raises `CommandError`. None for
+                our own way.
+
+        Returns:
+            None if it was refused, and answered.
+        """
+        verb, self._pending = self._pending, ""
+        try:
+            return self._read_arguments(verb, self._unread, read or READERS[verb])
+        except CommandError as error:
+            self._complain(error.reply)
+            return None
+
     def refuse_message(self, reply: Reply) -> None:
         """Keep nothing more of the message that is coming; `reply` goes out after its end."""
         self._refusal = self._refusal or reply
@@ -152,7 +182,7 @@ class Engine:
     def close(self, reply: Reply | None = None) -> None:
         """Send the client away: nothing more that it says is read."""
         if reply is not None:
-            self._out.append(bytes(reply))
+            self._out.append(reply.wire)
         self.state = State.CLOSED
         self._decoder, self._pending = None, ""
 
@@ -192,24 +222,34 @@ class Engine:
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
             return Unknown(word.lower(), arguments)
-        if self.state not in STEPS[verb]:
+        steps = STEPS[verb]
+        if self.state not in steps:
             raise CommandError(OUT_OF_ORDER[verb])
         if verb == "MAIL":
             # It ends the transaction before it even where we refuse it ourselves.
-            self.state, self._recipients = STEPS[verb][self.state][1], 0
-        event = reader(arguments)
+            self.state, self._recipients = steps[self.state][1], 0
+        if verb in self._unparsed:
+            self._pending, self._unread = verb, arguments
+            return Unparsed(verb)
+        return self._read_arguments(verb, arguments, reader)
+
+    def _read_arguments(
+        self, verb: str, arguments: bytes, read: Callable[[bytes], Event]
+    ) -> Event | None:
+        """The event of a command that is in order, or None if it was answered here."""
+        event = read(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._out.append(bytes(_TOO_LARGE))
+            self._out.append(_TOO_LARGE.wire)
             return None
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._out.append(bytes(_TOO_MANY_RECIPIENTS))
+            self._out.append(_TOO_MANY_RECIPIENTS.wire)
             return None
         self._pending = verb
         return event
 
     def _complain(self, reply: Reply) -> None:
         if self._may_err_again():
-            self._out.append(bytes(reply))
+            self._out.append(reply.wire)
 
     def _may_err_again(self) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""

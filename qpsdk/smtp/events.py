@@ -1,7 +1,7 @@
 """What a client did: frozen values, made by the engine, legal by the time they exist.
 
-Each of them but `Block` and `Hangup` waits for exactly one reply. Those without fields are no
-tuples: an empty tuple would count as false.
+Each of them but `Block`, `Unparsed` and `Hangup` waits for exactly one reply. Those without fields
+are no tuples: an empty tuple would count as false.
 """
 
 from collections.abc import Mapping
@@ -86,6 +86,12 @@ class Quit:
     """QUIT."""
 
 
+class Unparsed(NamedTuple):
+    """A command, in order, whose arguments the caller would like to read: see `Engine.parse`."""
+
+    verb: str
+
+
 class Unknown(NamedTuple):
     """A command that is none of the above: plugins may know it."""
 
@@ -111,6 +117,7 @@ Event = (
     | Verify
     | Help
     | Quit
+    | Unparsed
     | Unknown
     | Hangup
 )
