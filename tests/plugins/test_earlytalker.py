@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from qpsdk import Connection, Plugin
+from qpsdk import DECLINED, Connection, Plugin, Result
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.hooks import TIME_LIMIT
 from qpsdk.loader import PluginLine, load_one, register
@@ -111,6 +111,22 @@ def test_relay_client() -> None:
     """A relay client does not even have to wait: were it to, this test would run into its limit."""
     config = {"relayclients": "192.0.2.1"}
     said, _ = talk("relay", "earlytalker wait=25", early=DIALOGUE, config=config)
+    assert said == f"{GREETING}250 mx.example.com\r\n250 2.1.0 Sender OK\r\n{BYE}"
+
+
+class LetsRelay(Plugin):
+    """Lets a client relay after the greeting, as AUTH does."""
+
+    def hook_helo(self, connection: Connection, host: bytes) -> Result:
+        connection.relay_client = True
+        return DECLINED
+
+
+def test_relay_client_since() -> None:
+    """Who may relay by the time of MAIL is forgiven."""
+    plugin = LetsRelay()
+    register(plugin, memory_host({}), (), {})
+    said, _ = talk("earlytalker wait=0.01 defer_reject=1", plugin, early=DIALOGUE)
     assert said == f"{GREETING}250 mx.example.com\r\n250 2.1.0 Sender OK\r\n{BYE}"
 
 

@@ -88,13 +88,19 @@ def test_bad_bytes(tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("script", ["echo half a; exit 1", "kill -9 $$", "exit 0", "sleep 20"])
-def test_program_fails(script: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("script", ["echo half a; exit 1", "kill -9 $$", "exit 0", "sleep 100"])
+def test_program_fails(
+    script: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     """When the program fails, is silent or too slow, the host says goodbye as ever."""
     if "sleep" in script:
         monkeypatch.setattr(quit_fortune, "TIME_LIMIT", 0.05)
         script = "exec " + script
     hold(PLAIN, program(tmp_path, script))
+    assert ("timed out after 0.05 seconds" in caplog.text) == ("sleep" in script)
 
 
 def test_program_is_gone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from qpsdk import DECLINED, Connection, Plugin, Result
 from tests.dialogue import hold, refusal
 
 CONFIG = {
@@ -43,6 +44,21 @@ def test_others(ip: str) -> None:
     """Who is in none, or in norelayclients, may not; nor a client on a unix socket."""
     connection = hold(DENIED, "relay", "rcpt_ok", config=CONFIG, remote_ip=ip)
     assert connection.relay_client is False
+
+
+class LetsAllRelay(Plugin):
+    """Runs before, and is generous."""
+
+    def hook_pre_connection(self, connection: Connection) -> Result:
+        connection.relay_client = True
+        return DECLINED
+
+
+def test_norelayclients_has_the_last_word() -> None:
+    """Who is in norelayclients may not, even if another plugin has said so."""
+    plugins = (LetsAllRelay(), "relay", "rcpt_ok")
+    hold(DENIED, *plugins, config=CONFIG, remote_ip="198.51.100.66")
+    hold(TO_ANYONE, *plugins, config=CONFIG, remote_ip="192.0.2.1")
 
 
 def test_no_lists() -> None:
