@@ -1,10 +1,20 @@
-"""Refuses senders that are listed.
+r"""Refuses senders that are listed.
 
 In `config/plugins`::
 
     badmailfrom [reject=0|1|naughty] [reject_type=perm|temp|disconnect|temp_disconnect]
 
-It teaches how a plugin leaves to the operator what its verdict does: `RejectMixin`.
+`config/badmailfrom` has an entry on each line, and behind it what to tell the client. An entry is
+an address, `@domain`, or a regular expression, see `AddressList`::
+
+    sue@example.org
+    @spam.example           Your whole domain sent us spam
+    ^bounce-.*@.*\.example$ We know that you are no mailing list
+
+The null sender is never refused: bounces come from it (RFC 5321, 4.5.5). Relay clients may use
+any. What the options do is in `RejectMixin`.
+
+It teaches how a plugin leaves to the operator what its verdict does.
 """
 
 from qpsdk import (
@@ -20,16 +30,7 @@ from qpsdk import (
 
 
 class BadMailFrom(RejectMixin):
-    r"""Refuse the senders in `config/badmailfrom`, one ``ENTRY [MESSAGE]`` a line.
-
-    An entry is an address, ``@domain``, or a regular expression, see `AddressList`::
-
-        sue@example.org
-        @spam.example           Your whole domain sent us spam
-        ^bounce-.*@.*\.example$ We know that you are no mailing list
-
-    The null sender is never refused: bounces come from it (RFC 5321, 4.5.5).
-    """
+    """Refuse the senders in `config/badmailfrom`."""
 
     def register(self, qp: Host, *, reject: str = "1", reject_type: str = "") -> None:
         """Check options and setting."""

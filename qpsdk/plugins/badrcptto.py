@@ -4,6 +4,14 @@ In `config/plugins`, before `rcpt_ok`::
 
     badrcptto [reject=0|1|naughty] [reject_type=perm|temp|disconnect|temp_disconnect]
 
+`config/badrcptto` has an entry on each line, and behind it what to tell the client. An entry is
+an address, `@domain`, or a regular expression, see `AddressList`::
+
+    former.colleague@example.com  She has left us
+    %                             No percent hack here
+
+Relay clients may write to them. What the options do is in `RejectMixin`.
+
 It teaches that the order of plugins decides: the first that has an opinion ends the hook.
 """
 
@@ -20,15 +28,7 @@ from qpsdk import (
 
 
 class BadRcptTo(RejectMixin):
-    r"""Refuse the recipients in `config/badrcptto`, one ``ENTRY [MESSAGE]`` a line.
-
-    An entry is an address, ``@domain``, or a regular expression, see `AddressList`::
-
-        former.colleague@example.com  She has left us
-        %                             No percent hack here
-
-    Relay clients may write to them.
-    """
+    """Refuse the recipients in `config/badrcptto`."""
 
     def register(self, qp: Host, *, reject: str = "1", reject_type: str = "") -> None:
         """Check options and setting."""

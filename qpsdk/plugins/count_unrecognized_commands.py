@@ -5,6 +5,7 @@ In `config/plugins`::
     count_unrecognized_commands [N]
 
 N is the number of unknown commands at which the connection is closed, 4 if it is left out.
+
 It teaches where a plugin keeps what belongs to one client: `connection.notes`.
 """
 

@@ -1,12 +1,27 @@
-"""Refuses clients that DNS blocklists have.
+"""Refuses clients that DNS blocklists have (RFC 5782).
 
 In `config/plugins`, after `relay`::
 
     dnsbl [lookup_timeout=SECONDS] [nameserver=IP[:PORT]] [reject=0|1|naughty] [reject_type=...]
 
-It needs dnspython: `pip install 'qpsdk[dns]'`. With `reject=naughty` and the plugin `naughty`,
-clients still get to authenticate, and to write to postmaster. It teaches how to ask the network:
-all at once, within a time limit, with an answer ready for when none comes.
+Needs dnspython, which `pip install 'qpsdk[dns]'` brings. Each line of `config/dnsbl_zones` is a
+list's zone, and behind a colon the message to refuse with, in which %IP% is the client's address;
+without one the list's own TXT record is used::
+
+    zen.dnsbl.example
+    bl.example.net:You are listed, see https://bl.example.net/?%IP%
+
+Clients in `config/dnsbl_allow` are not looked up: its lines are as in `relayclients`.
+
+- `lookup_timeout`: seconds that all lists have together, asked at once; 5 if it is left out. No
+  failure of DNS refuses mail: a list that does not answer has nobody on it, and the log says so.
+- `nameserver`: whom to ask; those of the system if it is left out. Answers are kept as long as
+  their TTL says.
+- `reject`, `reject_type`: as in `RejectMixin`. With `reject=naughty` and the plugin `naughty`,
+  clients still get to authenticate, and to write to postmaster.
+
+It teaches how to ask the network: all at once, within a time limit, with an answer ready for when
+none comes.
 """
 
 import asyncio
@@ -59,20 +74,7 @@ class Cached(NamedTuple):
 
 
 class Dnsbl(RejectMixin):
-    """Ask the lists in `config/dnsbl_zones` about each client (RFC 5782).
-
-    A line is a zone, and behind a colon the message to refuse with, in which ``%IP%`` is the
-    client's address; without one the list's own TXT record is used::
-
-        zen.dnsbl.example
-        bl.example.net:You are listed, see https://bl.example.net/?%IP%
-
-    Clients in `config/dnsbl_allow` are not looked up: its lines are as in `relayclients`.
-
-    All lists are asked at once, and have ``lookup_timeout`` seconds together, 5 if it is left
-    out. No failure of DNS refuses mail: a list that does not answer has nobody on it, and the
-    log says so. Answers are kept as long as their TTL says.
-    """
+    """Ask the lists in `config/dnsbl_zones` about each client."""
 
     def register(
         self,

@@ -4,6 +4,19 @@ In `config/plugins`, after `relay`::
 
     earlytalker [wait=SECONDS] [check_at=connect,data] [defer_reject=0|1] [reject=...] ...
 
+RFC 5321, 4.3.1 has a client wait for the greeting, and 3.3 for the answer to DATA. Programs that
+only throw out spam do not read what we answer.
+
+- `wait`: seconds, 1 if it is left out. Each client but immune ones waits as long.
+- `check_at`: before the greeting (`connect`, if it is left out), before the answer to `data`, or
+  both. For `data` add `reject_type=disconnect`: else what was sent too early is read as commands,
+  and each line of it answered.
+- `defer_reject=1`: who speaks before the greeting is refused at MAIL, so that the log has the
+  sender.
+- `reject`, `reject_type`: as in `RejectMixin`.
+
+For other plugins, the note `earlytalker` says what such a client did.
+
 It teaches how to wait without holding up anyone: the hook is `async`, and sleeps.
 """
 
@@ -27,20 +40,7 @@ BEFORE_DATA = "You have started to send the message before you were told to"
 
 
 class EarlyTalker(RejectMixin):
-    """Wait, and see whether the client can.
-
-    RFC 5321, 4.3.1 has it wait for the greeting, and 3.3 for the answer to DATA. Programs that
-    only throw out spam do not read what we answer.
-
-    - ``wait``: seconds, 1 if it is left out. Each client but immune ones waits as long.
-    - ``check_at``: before the greeting (``connect``, if it is left out), before the answer to
-      ``data``, or both. For ``data`` add ``reject_type=disconnect``: else what was sent too
-      early is read as commands, and each line of it answered.
-    - ``defer_reject=1``: who speaks before the greeting is refused at MAIL, so that the log has
-      the sender.
-
-    For other plugins, the note ``earlytalker`` says what such a client did.
-    """
+    """Wait, and see whether the client can."""
 
     def register(
         self,

@@ -4,8 +4,18 @@ In `config/plugins`::
 
     headers [require=From,Date] [past=DAYS] [future=DAYS] [reject=0|1|naughty] [reject_type=...]
 
-Begin with `reject=0`, and see in the log what would be refused. It teaches how to read a
-message's header, and that bytes stay bytes until somebody has to understand them.
+- `require`: fields that must be there, parted by commas; `From,Date` if it is left out, as
+  RFC 5322, 3.6 demands.
+- `past`, `future`: how many days old or early the Date may be; no limit if left out. A Date that
+  nobody can read is let pass.
+- `reject`, `reject_type`: as in `RejectMixin`. Begin with `reject=0`, and see in the log what
+  would be refused.
+
+Fields that may stand there only once are refused the second time. Relay clients are left alone:
+mail programs hand in unfinished messages.
+
+It teaches how to read a message's header, and that bytes stay bytes until somebody has to
+understand them.
 """
 
 from email.utils import mktime_tz, parsedate_tz
@@ -22,16 +32,7 @@ DAY = 24 * 60 * 60
 
 
 class Headers(RejectMixin):
-    """Look at the header of each message.
-
-    - ``require``: fields that must be there, parted by commas; ``From,Date`` if it is left out,
-      as RFC 5322, 3.6 demands.
-    - ``past``, ``future``: how many days old or early the Date may be; no limit if left out.
-      A Date that nobody can read is let pass.
-    - Fields that may stand there once only are refused the second time.
-
-    Relay clients are left alone: mail programs hand in unfinished messages.
-    """
+    """Look at the header of each message."""
 
     def register(
         self,

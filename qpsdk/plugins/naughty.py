@@ -2,11 +2,17 @@
 
 In `config/plugins`, after the plugins with `reject=naughty`::
 
-    naughty [reject=connect|mail|rcpt|data|data_post] [reject_type=disconnect|temp|...]
+    naughty [reject=connect|mail|rcpt|data|data_post] [reject_type=disconnect|...]
 
-`reject` says at which hook, `rcpt` if it is left out: then the log knows sender and recipient
-of what was refused, and a client had its chance to authenticate. `reject_type` is for clients
-whose plugin has none. It teaches `register_hook`: one method for a hook that the line names.
+- `reject`: at which hook; `rcpt` if it is left out: then the log knows sender and recipient of
+  what was refused, and the client had its chance to authenticate.
+- `reject_type`: as in `RejectMixin`, for clients whose plugin has none; `disconnect` if it is
+  left out.
+
+Let through are clients that may relay by now, and at `rcpt` what is for postmaster, who has to be
+told when we are wrong (RFC 5321, 4.5.1).
+
+It teaches `register_hook`: one method for a hook that the line names.
 """
 
 from typing import Any
@@ -26,11 +32,7 @@ HOOKS = ("connect", "mail", "rcpt", "data", "data_post")
 
 
 class Naughty(RejectMixin):
-    """Refuse what `RejectMixin.get_reject` put off.
-
-    Let through, nevertheless: clients that may relay by now, and at `rcpt` what is for
-    postmaster, who has to be told when we are wrong (RFC 5321, 4.5.1).
-    """
+    """Refuse what `RejectMixin.get_reject` put off."""
 
     def register(self, qp: Host, *, reject: str = "rcpt", reject_type: str = "disconnect") -> None:
         """Check the options, and take the hook."""

@@ -5,8 +5,11 @@ In `config/plugins`::
     quit_fortune [PROGRAM]
 
 PROGRAM is run with `-s` (short); `fortune` if it is left out, and where that is not installed
-the sayings are the lines of `config/fortunes`. It teaches `@blocking`, for a hook that must
-wait for something outside, and `connection.respond` with DONE, for a reply of one's own.
+the sayings are the lines of `config/fortunes`. Only clients that greet with HELO get one: who
+says EHLO is a program without humour.
+
+It teaches `@blocking`, for a hook that must wait for something outside, and `connection.respond`
+with DONE, for a reply of one's own.
 """
 
 import random
@@ -21,10 +24,7 @@ MAX_LINES = 20  # of a saying; nobody waits to read more
 
 
 class QuitFortune(Plugin):
-    """Add a saying to the answer to QUIT.
-
-    Only for clients that greet with HELO: one that says EHLO is a program without humour.
-    """
+    """Add a saying to the answer to QUIT."""
 
     def register(self, qp: Host, program: str = "") -> None:
         """Find the program, or the lines that stand in for it."""

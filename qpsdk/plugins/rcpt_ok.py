@@ -4,6 +4,9 @@ In `config/plugins`, last of the plugins that look at recipients, since it refus
 
     rcpt_ok
 
+Each line of `rcpthosts` and `morercpthosts` is a domain, or with a leading dot all its
+subdomains; `me` is one of ours without saying.
+
 It teaches the one hook without which no mail is accepted, and how a plugin reads settings.
 """
 
@@ -13,11 +16,7 @@ from qpsdk import DENY, OK, Address, AddressError, Host, Parameters, Plugin, Res
 
 
 class RcptOk(Plugin):
-    """Accept what is for a domain of ours, or comes from a relay client.
-
-    Each line of `rcpthosts` and `morercpthosts` is a domain, or with a leading dot all its
-    subdomains; `me` is one of ours without saying.
-    """
+    """Accept what is for a domain of ours, or comes from a relay client."""
 
     def register(self, qp: Host) -> None:
         """Check the settings: a wrong value refuses to start."""

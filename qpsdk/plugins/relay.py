@@ -4,6 +4,11 @@ In `config/plugins`, before the plugins that leave such clients alone::
 
     relay [only]
 
+A client in `relayclients` or `morerelayclients` becomes a relay client, one in `norelayclients`
+never does. Each line of the three is an address, a network such as 192.0.2.0/24, or the
+beginning of addresses, such as 192.0.2. with its dot. With `only` nobody else may send here: any
+other client's recipients are refused.
+
 It teaches how one plugin tells the others something: `connection.relay_client`.
 """
 
@@ -24,12 +29,7 @@ from qpsdk import (
 
 
 class Relay(Plugin):
-    """Set `relay_client` for clients in `relayclients` and `morerelayclients`.
-
-    Those in `norelayclients` never get it. Each line of the three is an address, a network such
-    as ``192.0.2.0/24``, or the beginning of addresses, such as ``192.0.2.``. With ``only``,
-    nobody else may send here: any other client's recipients are refused.
-    """
+    """Set `relay_client` by the client's address."""
 
     def register(self, qp: Host, only: str = "") -> None:
         """Check the argument and the settings."""
