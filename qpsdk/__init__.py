@@ -38,9 +38,10 @@ from qpsdk.errors import (
     StreamError,
 )
 from qpsdk.header import Field, Header
+from qpsdk.host import Host
 from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.message import Answer, Connection, Transaction
-from qpsdk.plugin import Host, Plugin, Result, blocking
+from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters

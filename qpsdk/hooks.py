@@ -89,6 +89,7 @@ class Hook:
         ignored: Whatever is answered changes nothing.
         sync: It is reached from plain calls, so its methods cannot be ``async`` or blocking.
         time_limit: Seconds for each plugin.
+        example: A bundled plugin that has it; empty if none has.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Hook:
     ignored: bool = False
     sync: bool = False
     time_limit: float = TIME_LIMIT
+    example: str = ""
 
 
 def hook_name(name: str) -> str:
@@ -291,6 +293,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.5", "Recipient OK"), _NOBODY_TOOK_IT)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="rcpt_ok",
     ),
     Hook(
         "data",
@@ -341,6 +344,7 @@ _TABLE: Final = (
         | _refusals(deny=552, soft=452, enhanced="3.0")
         | _DONE,
         time_limit=QUEUE_TIME_LIMIT,
+        example="queue/qmqp_forward",
     ),
     Hook(
         "queue_post",

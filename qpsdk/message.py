@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qpsdk.address import Address
+from qpsdk.config import Config
 from qpsdk.constants import Constant
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.header import Header, HeaderReader
@@ -46,6 +47,8 @@ class Connection:
         transaction: The one that is open, if any.
         input_waiting: Call it to learn whether the client has sent more than was read so far,
             or has ended its side; the host lends it.
+        config: The config directory as it was when the client came; ask `Plugin.config`, which
+            knows what other plugins say of a setting.
     """
 
     id: str = ""
@@ -62,6 +65,7 @@ class Connection:
     transaction: "Transaction | None" = None
     input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
+    config: Config | None = field(default=None, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
         """Answer the client from inside a hook, which then returns DONE.

@@ -1,130 +1,23 @@
-"""The base class of plugins, and the host as they see it."""
+"""The base class of plugins."""
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
-from qpsdk.config import Config, Settings
-from qpsdk.constants import LOGERROR, Constant, LogLevel
-from qpsdk.errors import ConfigError, PluginError
+from qpsdk.address import Address
+from qpsdk.constants import Constant, LogLevel
+from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
+from qpsdk.host import Host, Method
 from qpsdk.log import log
-from qpsdk.spool import SpoolDirectory
-from qpsdk.stream import Endpoint, Stream
 
 Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
 
-Method = Callable[..., Any]
 _M = TypeVar("_M", bound=Method)
 _T = TypeVar("_T")
-
-
-class Connect(Protocol):
-    """How to reach another server: sockets, or memory in a test."""
-
-    async def __call__(
-        self,
-        endpoint: Endpoint,
-        /,
-        *,
-        connect_timeout: float,
-        io_timeout: float,
-        session_timeout: float | None = None,
-    ) -> Stream:
-        """A stream to `endpoint`.
-
-        Args:
-            connect_timeout: Seconds until the connection must stand.
-            io_timeout: Seconds that the peer may neither take nor give a byte.
-            session_timeout: Seconds for the whole of it.
-
-        Raises:
-            StreamConnectError: It could not be made.
-        """
-        ...
-
-
-class RunBlocking(Protocol):
-    """How to run a function that blocks without holding up the others: in a thread."""
-
-    def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
-        ...
-
-
-@dataclass(slots=True)
-class Host:
-    """What a plugin may use of the host: `qp`, which `Plugin.register` is given.
-
-    Attributes:
-        settings: The host's own settings.
-        connect: Reaches other servers.
-        run_blocking: Runs what blocks.
-        clock: Seconds since the epoch.
-        new_id: A short name that no other connection has.
-        spool: Where large messages have their files.
-    """
-
-    configuration: Config
-    settings: Settings
-    connect: Connect
-    run_blocking: RunBlocking
-    new_id: Callable[[], str]
-    spool: SpoolDirectory
-    clock: Callable[[], float] = time.time
-    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[str], Any]] = field(
-        init=False, repr=False, default_factory=dict
-    )
-
-    def config(self, name: str) -> list[str]:
-        """The values of `config/NAME`; none if there is no such file.
-
-        Raises:
-            ConfigError: The file cannot be read.
-        """
-        return self.configuration.get(name)
-
-    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
-        """What `parse` makes of the values of `config/NAME`; made again only when they change.
-
-        Call it in `register`, so that wrong values refuse to start, and again wherever they are
-        used. Of a change that is wrong the log is told, and what was before stays.
-
-        Args:
-            parse: Takes the values in order, as many as it needs; a class such as `AddressList`,
-                or a function. It raises ValueError to say what is wrong with the last one taken.
-
-        Raises:
-            ConfigError: A value is wrong, with file and line, or the file cannot be read.
-        """
-        values = self.config(name)
-        known = self._parsed.get((name, parse))
-        if known is not None and known[0] == values:
-            return cast(_T, known[1])
-        taken = 0
-
-        def take() -> Iterator[str]:
-            nonlocal taken
-            for value in values:
-                taken += 1
-                yield value
-
-        try:
-            result = parse(take())
-        except ValueError as problem:
-            lines = self.configuration.lines(name)
-            number = lines[taken - 1].number if 0 < taken <= len(lines) else None
-            error = ConfigError(str(problem), self.configuration.path(name), number)
-            if known is None:
-                raise error from None
-            log(LOGERROR, f"{error}; the values before this change stay in use")
-            result = known[1]
-        self._parsed[name, parse] = (values, result)
-        return result
 
 
 class Registration(NamedTuple):
@@ -259,8 +152,12 @@ class Plugin:
         return self.qp.config(name)
 
     def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
-        """The values of `config/NAME`, parsed and kept, as `Host.parse_config`."""
+        """The values of a setting, parsed and kept, as `Host.parse_config`."""
         return self.qp.parse_config(name, parse)
+
+    def user_config(self, address: Address, name: str) -> list[str]:
+        """The values of a setting for one user, as `Host.user_config`."""
+        return self.qp.user_config(address, name)
 
 
 def blocking(method: _M) -> _M:

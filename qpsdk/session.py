@@ -25,12 +25,13 @@ from qpsdk.errors import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
+from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
+from qpsdk.settings import Settings
 from qpsdk.smtp import (
     Block,
     Data,
@@ -76,7 +77,7 @@ class Session:
         host: Host,
         observer: Observer | None = None,
     ) -> None:
-        settings = host.settings
+        settings = host.settings_for(connection)
         self.connection = connection
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
@@ -94,6 +95,11 @@ class Session:
         self._lost = False  # the client is gone
         self._messages = 0
         self._queued: Outcome | None = None  # of the queue hook, until queue_post has run
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the moment when the client came."""
+        return self._settings
 
     async def run(self) -> None:
         """Hold the conversation; the connection is closed when this returns."""
@@ -223,8 +229,12 @@ class Session:
         outcome = await self._ask("pre_connection", connection, connection)
         reply = self._reply("pre_connection", outcome)
         if reply is None:
-            reply = self._reply("connect", await self._ask("connect", connection, connection))
-        assert reply is not None
+            outcome = await self._ask("connect", connection, connection)
+            reply = self._reply("connect", outcome)
+            assert reply is not None
+            greeting = self._settings.greeting
+            if greeting and reply.code == 220 and outcome.constant is not DONE:
+                reply = Reply.make(220, greeting)
         self._engine.reply(reply)
 
     async def _hello(self, event: Hello) -> None:

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from qpsdk import (
+    DECLINED,
     LOGDEBUG,
     LOGERROR,
     LOGINFO,
     LOGWARN,
+    OK,
     ConfigError,
     LogLevel,
     Plugin,
@@ -71,6 +73,14 @@ def test_parse_config_tells_where() -> None:
     problem = r"^config/sizes:4: invalid literal for int\(\) with base 10: 'two'$"
     with pytest.raises(ConfigError, match=problem):
         memory_host({"sizes": "# small\n\n1\ntwo\nthree"}).parse_config("sizes", numbers)
+
+
+def test_parse_config_by_a_hook() -> None:
+    """A value that another plugin's hook_config gave is told as its."""
+    host = memory_host({"sizes": "1"})
+    host.add_hook("config", "other", lambda name: (OK, ["1", "x"]) if name == "sizes" else DECLINED)
+    with pytest.raises(ConfigError, match=r"^hook_config\(sizes\):2: invalid literal for int"):
+        host.parse_config("sizes", numbers)
 
 
 def test_parse_config_without_values() -> None:

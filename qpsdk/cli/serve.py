@@ -1,18 +1,19 @@
 """`qpsdk serve`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qpsdk import log
 from qpsdk.cli.app import app
-from qpsdk.config import Config, Settings
+from qpsdk.cli.show import ConfigDirectory
+from qpsdk.config import Config
+from qpsdk.settings import Settings
 
 
 @app.command()
 def serve(
-    config: Annotated[Path, typer.Option(help="The config directory: one file a setting.")],
+    config: ConfigDirectory,
     listen: Annotated[
         list[str] | None,
         typer.Option(
