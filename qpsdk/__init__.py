@@ -40,6 +40,7 @@ from qpsdk.errors import (
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
 from qpsdk.lists import AddressList, Listed, NetworkList
+from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
@@ -96,6 +97,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]

@@ -62,7 +62,13 @@ class Plugin:
 
     There is one instance for each line in `config/plugins`, shared by all connections: what
     belongs to a connection or a message is kept in its ``notes``.
+
+    Attributes:
+        maxlevel: For a plugin with a `logging` hook, set it in `register`: lines up to this level
+            are offered to it, whatever `config/loglevel` says. None: as `config/loglevel` says.
     """
+
+    maxlevel: LogLevel | None = None
 
     def __init__(self) -> None:
         self.name = type(self).__name__
