@@ -41,9 +41,11 @@ from qpsdk.errors import (
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
+from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import Endpoint, Stream
@@ -70,6 +72,7 @@ __all__ = [
     "OK",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -79,8 +82,10 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Parameters",
     "Plugin",
     "PluginError",
@@ -88,6 +93,7 @@ __all__ = [
     "QMQPResponseError",
     "QMQPUnconfirmedError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",
