@@ -3,13 +3,14 @@
 from qpsdk.testing.answers import assert_answer
 from qpsdk.testing.client import SMTPClient, Step, SyncSMTPClient
 from qpsdk.testing.contract import PluginContract
-from qpsdk.testing.fake_qmqp import Captured, FakeQMQPServer
+from qpsdk.testing.fake_qmqp import FakeQMQPServer
 from qpsdk.testing.fake_smtp import CapturedMail, FakeSMTPServer
 from qpsdk.testing.host import RunningHost, host, listening
 from qpsdk.testing.logs import Log, LogLine, capture_log
 from qpsdk.testing.loop import HangError, run
 from qpsdk.testing.make import Clock, ask, connection, plugin, transaction
 from qpsdk.testing.memory import MemoryStream, pipe
+from qpsdk.testing.qmqp_capture import Captured, Conversation
 from qpsdk.testing.smtp import memory_host, smtp
 from qpsdk.testing.witnesses import ContractError
 
@@ -18,6 +19,7 @@ __all__ = [
     "CapturedMail",
     "Clock",
     "ContractError",
+    "Conversation",
     "FakeQMQPServer",
     "FakeSMTPServer",
     "HangError",

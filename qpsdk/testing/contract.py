@@ -12,13 +12,15 @@ from qpsdk.constants import DENY, OK
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import StreamError
 from qpsdk.hooks import HOOKS
+from qpsdk.host import Connect
+from qpsdk.loader import PluginLine
 from qpsdk.log import logger
 from qpsdk.message import Transaction
-from qpsdk.plugin import Connect, Plugin
+from qpsdk.plugin import Plugin
 from qpsdk.testing.client import Step
 from qpsdk.testing.loop import run
 from qpsdk.testing.make import connection, hook_arguments, plugin
-from qpsdk.testing.smtp import converse, memory_host
+from qpsdk.testing.smtp import converse, hosted, memory_host
 from qpsdk.testing.watch import Watch
 from qpsdk.testing.watched import Watched, Witness
 from qpsdk.testing.witnesses import (
@@ -114,11 +116,12 @@ class PluginContract:
                 await fake.close()
 
     def load(self, *words: object, connect: Connect | None = None) -> Plugin:
-        """The plugin of `plugin`, with more words behind its own."""
+        """The plugin of `plugin`, with more words behind its own, ``key=value`` among them."""
         host = memory_host(self.config, connect)
         host.run_blocking = asyncio.to_thread
-        named = self.plugin if isinstance(self.plugin, tuple) else (self.plugin,)
-        made: Plugin = plugin(*named, *words, qp=host)
+        which, *own = self.plugin if isinstance(self.plugin, tuple) else (self.plugin,)
+        line = PluginLine.parse(" ".join(["x", *map(str, (*own, *words))]))
+        made: Plugin = plugin(which, *line.words, qp=host, **dict(line.options))
         return made
 
     def test_answers(self) -> None:
@@ -132,7 +135,7 @@ class PluginContract:
         """So it does when each hook is asked by itself."""
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 await _ask_each(subject, judge)
                 judge.verdict()
@@ -160,7 +163,7 @@ class PluginContract:
         """A client that goes, at whatever moment, does no harm: hooks end, and others go on."""
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 for moment in await self._moments(subject):
                     await _converse(subject, Leaver(judge, moment), USUAL, judge)
@@ -178,7 +181,7 @@ class PluginContract:
         blocks = chain([b"Subject: large\n\n"], repeat(block, 820))
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 with Scales(self.memory_limit, judge).weighing():
                     await _converse(subject, judge, [*USUAL[:3], Step(b"DATA", blocks)], judge)
@@ -190,7 +193,7 @@ class PluginContract:
         """No hook holds up the other connections."""
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 for _ in range(TRIES):
                     judge = Judge(subject.name)
                     stopwatch = Stopwatch(judge, self.held_limit)
@@ -211,7 +214,7 @@ class PluginContract:
         """
 
         async def check(folder: Path) -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 streams = Streams(subject.qp.connect)
                 subject.qp.connect = streams.connect
@@ -235,7 +238,7 @@ class PluginContract:
         """No password is in the log, in whatever form, nor any of `secrets`."""
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 with Eavesdropper.at_work(judge, self.secrets):
                     await _converse(subject, Witness(), USUAL, judge)
@@ -248,12 +251,20 @@ class PluginContract:
         """Hold one session, and judge what the plugin answered."""
 
         async def check() -> None:
-            async with self.loaded() as subject:
+            async with self._hosted() as subject:
                 judge = Judge(subject.name)
                 await _converse(subject, judge, steps, judge)
                 judge.verdict()
 
         _run(check())
+
+    @asynccontextmanager
+    async def _hosted(self) -> AsyncIterator[Plugin]:
+        async with (
+            self.loaded() as subject,
+            hosted(Dispatcher([subject], subject.qp.run_blocking), subject.qp),
+        ):
+            yield subject
 
     async def _moments(self, subject: Plugin) -> list[int]:
         """When a client may go in the usual session: as each hook begins, and where it waits."""

@@ -9,7 +9,8 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 
 from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.plugin import Connect, Host, Plugin
+from qpsdk.host import Connect, Host
+from qpsdk.plugin import Plugin
 from qpsdk.stream import Endpoint
 from qpsdk.testing.smtp import load_all
 
@@ -37,6 +38,9 @@ class Threaded(Generic[T]):
 
     def __init__(self, make: Callable[[], AbstractAsyncContextManager[T]]) -> None:
         self._make = make
+        self._ready = threading.Event()
+        self._value: list[T] = []
+        self._error: BaseException | None = None
 
     async def __aenter__(self) -> T:
         self._made = self._make()
@@ -51,9 +55,6 @@ class Threaded(Generic[T]):
         return await self._made.__aexit__(kind, error, traceback)
 
     def __enter__(self) -> T:
-        self._ready = threading.Event()
-        self._value: list[T] = []
-        self._error: BaseException | None = None
         self._thread = threading.Thread(target=asyncio.run, args=(self._live(),), daemon=True)
         self._thread.start()
         self._ready.wait()
@@ -148,8 +149,8 @@ def listening(fake: Listener) -> Threaded[Endpoint]:
     >>> fake = FakeQMQPServer()
     >>> with listening(fake) as at, socket.create_connection((at.host, at.port)) as client:
     ...     client.sendall(encode(encode(b"hello\\n") + encode(b"a@x") + encode(b"b@y")))
-    ...     print(client.recv(1000)[:7])
-    b'30:Kfak'
+    ...     print(client.recv(1000))
+    b'24:Kfake, nothing is queued,'
     >>> fake.messages[0].recipients
     (b'b@y',)
     """

@@ -1,17 +1,19 @@
 """Makes what a plugin's test needs: the plugin, a connection, a transaction; and asks a hook."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, overload
 
 from qpsdk.address import Address
-from qpsdk.constants import DECLINED
+from qpsdk.constants import DECLINED, LOGINFO
 from qpsdk.dispatcher import Dispatcher, Outcome
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
+from qpsdk.host import Host
 from qpsdk.loader import PluginLine, load_one, register
 from qpsdk.message import Connection, Transaction
-from qpsdk.plugin import Host, Plugin
+from qpsdk.plugin import Plugin
 from qpsdk.spool import Spool, SpoolDirectory
 from qpsdk.testing.client import RECIPIENT, SENDER
 from qpsdk.testing.smtp import mark_loaded, memory_host
@@ -57,12 +59,12 @@ def plugin(
 ) -> Plugin:
     """A plugin as a line in `config/plugins` would load it.
 
-    >>> forward = plugin("queue/qmqp_forward", "192.0.2.1", 628, timeout=60)
+    >>> forward = plugin("queue/qmqp_forward_naive", "192.0.2.1", 628, timeout=60)
     >>> forward.name, str(forward.server), forward.options.timeout
-    ('queue/qmqp_forward', '192.0.2.1:628', 60.0)
+    ('queue/qmqp_forward_naive', '192.0.2.1:628', 60.0)
 
     Args:
-        which: The class, its name, or the path of its file, such as ``"./greylist.py"``.
+        which: The class, its name, a whole line, or the path of its file: ``"./greylist.py"``.
         words: The words of the line.
         qp: The host, such as ``memory_host({"me": "mx.example.com"})``; else one with no settings.
         options: What the line would have as ``key=value``.
@@ -97,8 +99,8 @@ def _line(
         line = PluginLine.parse(which)
     except ValueError as error:
         raise PluginError(str(error)) from None
-    full = PluginLine(line.name, line.target, line.words + words, line.options + options)
-    return full, host, folders
+    line = replace(line, words=line.words + words, options=line.options + options)
+    return line, host, folders
 
 
 def connection(
@@ -270,6 +272,7 @@ _DEFAULTS: Final[Mapping[str, Any]] = {
     "str": "",
     "Mapping[str, str]": {},
     "Constant": DECLINED,
+    "LogLevel": LOGINFO,
     "Outcome": Outcome(DECLINED),
 }
 

@@ -3,17 +3,20 @@
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from qpsdk.config import Config, Settings
+from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import StreamConnectError
+from qpsdk.host import Connect, Host, Method
 from qpsdk.loader import PluginLine, load_one, register
 from qpsdk.message import Connection
-from qpsdk.plugin import Connect, Host, Method, Plugin
+from qpsdk.plugin import Plugin
 from qpsdk.session import Session
+from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.client import SMTPClient, SyncSMTPClient
@@ -24,7 +27,7 @@ from qpsdk.verdicts import Observer
 
 def smtp(
     *plugins: Plugin | str,
-    config: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
     observer: Observer | None = None,
@@ -50,7 +53,7 @@ def smtp(
         plugins: In the order in which they run: instances, or lines as in `config/plugins`. The
             first that `qpsdk.testing.plugin` has loaded brings its host, with all that was lent
             to it; then nothing may be lent here.
-        config: The settings, by name.
+        config: The settings by name, or a config directory.
         connect: Reaches other servers; without it there are none.
         connection: What the plugins see of the client; else one from 192.0.2.1.
         observer: Watches the conversation.
@@ -70,7 +73,7 @@ def smtp(
             raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
         dispatcher = Dispatcher(load_all(plugins, host), host.run_blocking)
         client = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
-        async with converse(dispatcher, host, client, observer) as made:
+        async with hosted(dispatcher, host), converse(dispatcher, host, client, observer) as made:
             made.greeting = await made.read_reply()
             yield made
 
@@ -78,10 +81,25 @@ def smtp(
 
 
 @asynccontextmanager
+async def hosted(dispatcher: Dispatcher, host: Host) -> AsyncIterator[None]:
+    """The life of a host with these plugins, from `post_fork` to their shutdown."""
+    log_chain = dispatcher.log_chain()
+    log_chain.lend()
+    try:
+        if "post_fork" in dispatcher.hooks:
+            await dispatcher.run("post_fork", None, ())
+        yield
+    finally:
+        await dispatcher.shutdown()
+        log_chain.take_back()
+        host.spool.close()
+
+
+@asynccontextmanager
 async def converse(
     dispatcher: Dispatcher, host: Host, connection: Connection, observer: Observer | None = None
 ) -> AsyncIterator[SMTPClient]:
-    """A client that has not read its greeting, where host and plugins are there already."""
+    """A client of a host that lives; it has not read its greeting."""
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
@@ -91,27 +109,27 @@ async def converse(
     finally:
         client.end()
         await task
-        host.spool.close()
 
 
 def memory_host(
-    config: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Host:
     """A host without sockets or threads, for plugins under test.
 
     Args:
-        config: The settings, by name.
+        config: The settings by name, or a config directory.
         connect: Reaches other servers, such as a fake's `connect`; without it there are none.
         clock: Seconds since the epoch, such as a `qpsdk.testing.Clock`.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    configuration = Config({"me": "mx.example.com", **(config or {})})
+    source = config if isinstance(config, Path) else {"me": "mx.example.com", **(config or {})}
+    configuration = Config(source)
     settings = Settings.read(configuration)
-    spool = SpoolDirectory(settings.spool_dir)
+    spool = SpoolDirectory(settings.spool_dir, settings.spool_perms)
     if settings.spool_dir is not None:
         _ = spool.path  # a wrong one is told now
     numbers = itertools.count(1)

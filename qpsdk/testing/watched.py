@@ -37,6 +37,7 @@ class Watched(Plugin):
         super().__init__()
         self.name = plugin.name
         self.options = plugin.options
+        self.maxlevel = plugin.maxlevel
         self.attach(plugin.qp)
         for hook, method, first in plugin.registrations:
             self.register_hook(hook, _watch(hook, method, witness), first=first)

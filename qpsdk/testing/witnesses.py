@@ -20,9 +20,9 @@ from typing import Any, Final, cast
 from qpsdk.constants import DONE, OK
 from qpsdk.dispatcher import AnswerError, read_answer
 from qpsdk.hooks import HOOKS
+from qpsdk.host import Connect
 from qpsdk.log import Formatter, Scene, logger
 from qpsdk.message import Connection, Transaction
-from qpsdk.plugin import Connect
 from qpsdk.stream import Stream
 from qpsdk.testing.client import SMTPClient
 from qpsdk.testing.watch import (
@@ -45,7 +45,7 @@ PASSWORD: Final = b"correct-horse-7461"
 
 MB: Final = 1024 * 1024
 
-_DEPTH: Final = 8
+_DEPTH: Final = 4
 """Lines that are kept of the stack that made an object: enough to come to an author's."""
 
 
