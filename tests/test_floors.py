@@ -17,7 +17,7 @@ FLOORS = {
     1: "smtp qmqp",
     2: "hooks message plugin config settings host loader dispatcher log received reject spool",
     3: "session verdicts parsing",
-    4: "server testing plugins scaffold cli check explain lab __main__",
+    4: "server testing plugins scaffold cli check explain lab trial __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""
 

@@ -1,6 +1,6 @@
 """The client that `smtp` gives, in two forms: one to await, one that waits by itself."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
@@ -28,9 +28,11 @@ class SMTPClient:
     Attributes:
         connection: What the plugins see of this client.
         greeting: The first reply.
+        on_line: Called with each line of the transcript as it is said.
     """
 
     greeting: Reply
+    on_line: Callable[[str], object] | None = None
 
     def __init__(self, stream: MemoryStream, connection: Connection) -> None:
         self.connection = connection
@@ -114,7 +116,7 @@ class SMTPClient:
                 self._say("C:", data)
             message = (data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE))
         else:
-            self._said.append("C: ...")
+            self._note("C: ...")
         for block in _wire(message):
             self._stream.write(block)
             await self._stream.drain()
@@ -148,7 +150,12 @@ class SMTPClient:
 
     def _say(self, who: str, data: bytes) -> None:
         for line in data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n"):
-            self._said.append(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
+            self._note(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
+
+    def _note(self, line: str) -> None:
+        self._said.append(line)
+        if self.on_line is not None:
+            self.on_line(line)
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait for nothing."""

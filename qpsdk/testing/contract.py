@@ -13,13 +13,12 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import StreamError
 from qpsdk.hooks import HOOKS
 from qpsdk.host import Connect
-from qpsdk.loader import PluginLine
 from qpsdk.log import logger
 from qpsdk.message import Transaction
 from qpsdk.plugin import Plugin
 from qpsdk.testing.client import Step
 from qpsdk.testing.loop import run
-from qpsdk.testing.make import connection, hook_arguments, plugin
+from qpsdk.testing.make import connection, hook_arguments, plugin_of_words
 from qpsdk.testing.smtp import converse, hosted, memory_host
 from qpsdk.testing.watch import Watch
 from qpsdk.testing.watched import Watched, Witness
@@ -120,9 +119,7 @@ class PluginContract:
         host = memory_host(self.config, connect)
         host.run_blocking = asyncio.to_thread
         which, *own = self.plugin if isinstance(self.plugin, tuple) else (self.plugin,)
-        line = PluginLine.parse(" ".join(["x", *map(str, (*own, *words))]))
-        made: Plugin = plugin(which, *line.words, qp=host, **dict(line.options))
-        return made
+        return plugin_of_words(which, [*own, *words], host)
 
     def test_answers(self) -> None:
         """In sessions of all kinds, each hook answers what the hook table allows."""

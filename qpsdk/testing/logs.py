@@ -1,7 +1,7 @@
 """Captures the log, to be looked at by level, plugin and hook."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -72,15 +72,15 @@ class Log:
 
 
 class _Handler(logging.Handler):
-    def __init__(self, into: Log) -> None:
+    def __init__(self, take: Callable[[LogLine], object]) -> None:
         super().__init__(logging.NOTSET)
-        self._into = into
+        self._take = take
 
     def emit(self, record: logging.LogRecord) -> None:
         at: Scene = getattr(record, "scene", Scene())
-        self._into.records.append(
+        self._take(
             LogLine(
-                LEVELS.get(record.levelno, LogLevel.LOGDEBUG),
+                LEVELS.get(record.levelno, LOGDEBUG),
                 record.getMessage(),
                 at.plugin,
                 at.hook,
@@ -88,6 +88,20 @@ class _Handler(logging.Handler):
                 Formatter().formatException(record.exc_info) if record.exc_info else "",
             )
         )
+
+
+@contextmanager
+def each_line(take: Callable[[LogLine], object]) -> Iterator[None]:
+    """Have a function called with each line that is logged inside, LOGDEBUG included."""
+    handler = _Handler(take)
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
 
 
 @contextmanager
@@ -107,12 +121,5 @@ def capture_log() -> Iterator[Log]:
     True
     """
     captured = Log()
-    handler = _Handler(captured)
-    before = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.DEBUG)
-    try:
+    with each_line(captured.records.append):
         yield captured
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)

@@ -103,6 +103,20 @@ def _line(
     return line, host, folders
 
 
+def plugin_of_words(which: str | Path | type[Plugin], words: Iterable[object], qp: Host) -> Plugin:
+    """As `plugin`, with ``key=value`` among the words, as a line has them.
+
+    Raises:
+        PluginError: As `plugin`.
+    """
+    try:
+        line = PluginLine.parse(" ".join(["x", *map(str, words)]))
+    except ValueError as error:
+        raise PluginError(str(error).removeprefix("x: ")) from None
+    made: Plugin = plugin(which, *line.words, qp=qp, **dict(line.options))
+    return made
+
+
 def connection(
     remote_ip: str = "192.0.2.1",
     *,
