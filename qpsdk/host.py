@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from random import Random
 from time import perf_counter
 from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
@@ -84,6 +85,7 @@ class Host:
         clock: Seconds since the epoch.
         new_id: A short name that no other connection has.
         spool: Where large messages have their files.
+        random: Chance, which a test can repeat.
     """
 
     configuration: Config
@@ -93,6 +95,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    random: Random = field(default_factory=Random)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)

@@ -126,15 +126,18 @@ class Trial:
             raise SetupError(f"--ip: {envelope.ip!r} is no IP address") from None
         connection = Connection(self._host.new_id(), envelope.ip, 40_000, "192.0.2.2", 25)
         connection.relay_client = envelope.relay
+        content = _small(_blocks(message))
         with self._log_shown():
             try:
-                accepted = run(self._send(connection, envelope, message), limit=None)
+                accepted = run(self._send(connection, envelope, content), limit=None)
             except KeyboardInterrupt:
                 self._console.print()
                 return False
         return accepted and not self.failed
 
-    async def _send(self, connection: Connection, envelope: Envelope, message: Path | None) -> bool:
+    async def _send(
+        self, connection: Connection, envelope: Envelope, message: bytes | Iterable[bytes]
+    ) -> bool:
         host = self._host
         watched = [Watched(plugin, _Teller(plugin.name, self)) for plugin in self._plugins]
         dispatcher = Dispatcher(watched, host.run_blocking)
@@ -144,7 +147,7 @@ class Trial:
         async with hosted(real, host), converse(dispatcher, host, connection) as client:
             client.on_line = self._line
             with suppress(StreamError):
-                reply, at = await _dialogue(client, envelope, _blocks(message))
+                reply, at = await _dialogue(client, envelope, message)
                 accepted = reply.code < 300
                 verdict = f"{'accepted' if accepted else f'refused at {at}'}: {_one_line(reply)}"
                 await client.quit()
@@ -241,7 +244,7 @@ class _Rest(Plugin):
 
 
 async def _dialogue(
-    client: SMTPClient, envelope: Envelope, blocks: Iterable[bytes]
+    client: SMTPClient, envelope: Envelope, message: bytes | Iterable[bytes]
 ) -> tuple[Reply, str]:
     """Say all that sends a message; the reply that decided, and to what."""
     if not (reply := await client.read_reply()).accepted:
@@ -255,7 +258,7 @@ async def _dialogue(
         return replies[0], "RCPT"
     if (reply := await client.data()).code != 354:
         return reply, "DATA"
-    return await client.send_data(_small(blocks)), "the end of the message"
+    return await client.send_data(message), "the end of the message"
 
 
 def _small(blocks: Iterable[bytes]) -> bytes | Iterable[bytes]:

@@ -68,6 +68,9 @@ class Loop:
     """An event loop that is run from outside, for one thing after another.
 
     Between them it stands still. Its clock stands still while a debugger waits for its user.
+
+    Attributes:
+        hung: What was said of the first thing that took too long; empty if none did.
     """
 
     def __init__(self, limit: float | None = TIME_LIMIT) -> None:
@@ -78,6 +81,7 @@ class Loop:
         self._busy = False
         self._spent = 0.0  # seconds of being busy
         self._hanging = ""  # what to say of it when it is over
+        self.hung = ""
 
     def __enter__(self) -> "Loop":
         """Make it.
@@ -137,10 +141,12 @@ class Loop:
         self._spent, self._busy = 0.0, True
         try:
             yield
-        except (asyncio.CancelledError, _InterruptedError):
-            if not self._hanging:
-                raise
-            raise HangError(self._hanging) from None
+        except (asyncio.CancelledError, _InterruptedError) as error:
+            self.hung = self.hung or self._hanging
+            # A task that was interrupted before may raise that again to who waits for it.
+            if self._hanging or isinstance(error, _InterruptedError):
+                raise HangError(self._hanging or self.hung) from None
+            raise
         finally:
             with self._lock:  # from here on nobody interrupts
                 self._busy, self._task = False, None
@@ -224,7 +230,12 @@ class EitherWay(Generic[Made, Plain]):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool | None:
+        told = self._loop.hung
         try:
             return self._loop.run(self.__aexit__(kind, error, traceback))
+        except HangError:
+            if not told:
+                raise
+            return None
         finally:
             self._loop.__exit__()

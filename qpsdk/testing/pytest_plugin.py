@@ -17,6 +17,7 @@ if TYPE_CHECKING:  # imported where needed: pytest loads this file also for othe
         Log,
         SyncSMTPClient,
     )
+    from qpsdk.testing.fake_dns import FakeDNSServer
 
 
 @pytest.fixture
@@ -63,3 +64,15 @@ def fake_smtp() -> "FakeSMTPServer":
     from qpsdk.testing import FakeSMTPServer
 
     return FakeSMTPServer()
+
+
+@pytest.fixture
+def fake_dns() -> "Iterator[FakeDNSServer]":
+    """A DNS server that listens at ``fake_dns.endpoint``; skipped where dnspython is missing."""
+    pytest.importorskip("dns", reason="needs dnspython: pip install 'qpsdk[dns]'")
+    from qpsdk.testing import listening
+    from qpsdk.testing.fake_dns import FakeDNSServer
+
+    fake = FakeDNSServer()
+    with listening(fake):
+        yield fake

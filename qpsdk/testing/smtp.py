@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from qpsdk.config import Config
@@ -115,6 +116,7 @@ def memory_host(
     config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     clock: Callable[[], float] = time.time,
+    seed: int = 0,
 ) -> Host:
     """A host without sockets or threads, for plugins under test.
 
@@ -122,6 +124,7 @@ def memory_host(
         config: The settings by name, or a config directory.
         connect: Reaches other servers, such as a fake's `connect`; without it there are none.
         clock: Seconds since the epoch, such as a `qpsdk.testing.Clock`.
+        seed: Of its `random`, which is the same each time.
 
     Raises:
         ConfigError: A setting is wrong.
@@ -141,6 +144,7 @@ def memory_host(
         new_id=lambda: f"c{next(numbers)}",
         spool=spool,
         clock=clock,
+        random=Random(seed),
     )
 
 

@@ -18,8 +18,8 @@ _DEBUGGERS: Final = frozenset({"bdb", "pdb", "pydevd", "_pydevd_bundle", "debugp
 """Modules of debuggers; ipdb, pudb and pytest's are made of bdb."""
 
 
-_RUNS_CALLBACKS: Final = asyncio.Handle._run.__code__
-"""Below it a stack is not the plugin's, but of those who run the event loop."""
+_LOOPS: Final = (asyncio.Handle._run.__code__, asyncio.BaseEventLoop.run_forever.__code__)
+"""Below them a stack is not the plugin's, but of those who run the event loop."""
 
 
 class Place(NamedTuple):
@@ -107,7 +107,7 @@ def running(innermost: FrameType) -> list[Place]:
         file = frame.f_code.co_filename
         if is_authors(file):
             places.append(_place(frame))
-        elif (places and _is_ours(file)) or frame.f_code is _RUNS_CALLBACKS:
+        elif (places and _is_ours(file)) or frame.f_code in _LOOPS:
             break
     return places[::-1]
 

@@ -44,18 +44,20 @@ class Watched(Plugin):
 
 
 def _watch(hook: str, method: Callable[..., Any], witness: Witness) -> Callable[..., Any]:
+    def run(arguments: tuple[Any, ...]) -> Any:
+        witness.entered(hook)
+        try:
+            return method(*arguments)
+        finally:
+            witness.left(hook)
+
     def watched(*arguments: Any) -> Any:
         witness.called(hook, arguments)
-        if not is_blocking(method):
-            witness.entered(hook)
         try:
-            result = method(*arguments)
+            result = method(*arguments) if is_blocking(method) else run(arguments)
         except BaseException as error:
             witness.failed(hook, method, error)
             raise
-        finally:
-            if not is_blocking(method):
-                witness.left(hook)
         if inspect.isawaitable(result):
             return _await(hook, method, witness, result)
         witness.returned(hook, method, result)
