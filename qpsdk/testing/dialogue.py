@@ -205,6 +205,7 @@ class _Dialogue:
             self._hear(group)
         if self._ended and (to_the_end or is_cut):
             group.came.append(f"S: {self._ended}")
+            _close(self._stream)  # as clients do; until then the server waits
 
     async def _look(self, group: Group) -> None:
         """Look for lines in the log."""
@@ -322,7 +323,8 @@ class _Log(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a line, but for time and connection, which no transcript can know."""
-        self._lines.append(_STAMP.sub(r"\1 ", self.format(record).partition("\n")[0]))
+        line = self.format(record).partition("\n")[0]
+        self._lines.append(_STAMP.sub(r"\1 ", line).rstrip())
         self._loop.call_soon_threadsafe(self._changed.set)
 
     @property
@@ -346,7 +348,7 @@ class _Log(logging.Handler):
             return False
 
 
-_STAMP: Final = re.compile(r"\S+ \S+ (\S+) (?:\[[^]]*\] )?")
+_STAMP: Final = re.compile(r"\A\S+ \S+ (\S+) (?:\[[^]]*\] )?")
 
 
 @asynccontextmanager
