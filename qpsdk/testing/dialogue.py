@@ -129,7 +129,8 @@ def update(text: str, results: Iterable[Result]) -> str:
         if group.who == "S" and not group.is_right:
             first = lines[group.start if group.expected else group.start - 1]
             indent = first[: len(first) - len(first.lstrip())]
-            lines[group.start : group.end] = [indent + text for text in group.came]
+            end = "\r" if first.endswith("\r") else ""
+            lines[group.start : group.end] = [f"{indent}{text}{end}" for text in group.came]
     return "\n".join(lines)
 
 
@@ -364,15 +365,14 @@ async def _connected(transcript: Transcript) -> "AsyncIterator[MemoryStream | So
             async with over(plugins, config, header.client) as stream:
                 yield stream
         except SetupError as error:
-            raise TranscriptError(str(error), transcript.path, _place(error, transcript)) from error
+            told = re.sub(r"\Aconfig/plugins:\d+: ", "", str(error))  # the header stands for it
+            raise TranscriptError(told, transcript.path, _place(told, transcript)) from error
 
 
-def _place(error: SetupError, transcript: Transcript) -> int:
+def _place(told: str, transcript: Transcript) -> int:
     """The line of the header that an error is about: the plugin whose name it begins with."""
-    said = str(error).removeprefix("config/plugins:")
     for line in transcript.header.plugins:
-        name = line.text.split()[0]
-        if re.match(rf"(\d+: )?(\w+\.)?{re.escape(name)}\b", said):
+        if re.match(rf"(\w+\.)?{re.escape(line.text.split()[0])}\b", told):
             return line.number
     return transcript.number
 

@@ -183,24 +183,25 @@ def _parse_markdown(text: str, path: Path) -> Iterator[Transcript]:
             yield from _Reader(path, dict(code)).read(block.lines)
 
 
-_FENCE: Final = re.compile(r"( *)(`{3,}|~{3,}) *([\w+-]*)")
+# Behind white space, or behind the mark of a list's item.
+_FENCE: Final = re.compile(r"((?: *(?:[*+-]|\d+[.)]))? *)(`{3,}|~{3,}) *([\w+-]*)[^`]*")
 _CLASS: Final = re.compile(r"^class (\w+)", re.MULTILINE)
 
 
 def _blocks(text: str) -> Iterator[Block]:
     """The fenced blocks of a Markdown page, without their indentation."""
     block: Block | None = None
-    indent = fence = ""
+    indent, fence = 0, ""
     for number, line in enumerate(text.split("\n"), 1):
         if block is None:
-            if opening := _FENCE.match(line):
-                indent, fence, language = opening.groups()
-                block = Block(language, [])
-        elif line.strip().startswith(fence) and not line.strip(f" {fence[0]}"):
+            if opening := _FENCE.fullmatch(line):
+                before, fence, language = opening.groups()
+                indent, block = len(before), Block(language, [])
+        elif line.strip().startswith(fence) and not line.strip().strip(fence[0]):
             yield block
             block = None
         else:
-            block.lines.append((number, line.removeprefix(indent)))
+            block.lines.append((number, line[:indent].lstrip() + line[indent:]))
 
 
 _TITLE: Final = re.compile(r"\[(.+)\]")
