@@ -34,12 +34,18 @@ from qpsdk.errors import (
     NetstringError,
     PluginError,
     QMQPError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
     QpsdkError,
     StreamError,
 )
 from qpsdk.header import Field, Header
+from qpsdk.host import Host
+from qpsdk.lists import AddressList, Listed, NetworkList
+from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
-from qpsdk.plugin import Host, Plugin, Result, blocking
+from qpsdk.plugin import Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import Endpoint, Stream
@@ -66,6 +72,7 @@ __all__ = [
     "OK",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -75,13 +82,18 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Parameters",
     "Plugin",
     "PluginError",
     "QMQPError",
+    "QMQPResponseError",
+    "QMQPUnconfirmedError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",
@@ -89,6 +101,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]

@@ -7,14 +7,12 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
+from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Hook
-from qpsdk.log import Scene, log, scene, text_of
+from qpsdk.host import HELD_LOOP, Method, RunBlocking
+from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
 from qpsdk.message import Answer, Connection, Transaction
-from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
-
-HELD_LOOP: Final = 1.0
-"""Seconds after which a plain ``def`` hook is reported for holding up all connections."""
+from qpsdk.plugin import Plugin, PluginOptions, is_blocking
 
 
 class Outcome(NamedTuple):
@@ -37,14 +35,20 @@ _PLAIN: Final = frozenset({Constant, tuple, type(None)})
 """Types of the usual answers: nothing to wait for."""
 
 
-class _Step(NamedTuple):
-    """One plugin's part in a hook."""
+class Step(NamedTuple):
+    """One plugin's part in a hook.
+
+    Attributes:
+        blocking: It runs in a thread.
+        time_limit: Seconds.
+    """
 
     plugin: str
     method: Method
     blocking: bool
     time_limit: float
     options: PluginOptions
+    maxlevel: LogLevel | None
 
 
 class Work:
@@ -84,17 +88,26 @@ class Dispatcher:
         """
         self.plugins = tuple(plugins)
         self._run_blocking = run_blocking
-        self._steps: Mapping[str, tuple[_Step, ...]] = _steps(self.plugins)
+        self._steps: Mapping[str, tuple[Step, ...]] = _steps(self.plugins)
         self.hooks = frozenset(self._steps)
 
     def order(self, hook: str) -> list[str]:
         """The names of the plugins that `hook` runs, in that order."""
-        return [step.plugin for step in self._steps.get(hook, ())]
+        return [step.plugin for step in self.steps(hook)]
+
+    def steps(self, hook: str) -> tuple[Step, ...]:
+        """What `hook` runs, in that order."""
+        return self._steps.get(hook, ())
+
+    def log_chain(self) -> LogChain:
+        """The plugins that read the log, for the host to lend while it runs."""
+        steps = self._steps.get("logging", ())
+        return LogChain(Reader(step.plugin, step.method, step.maxlevel) for step in steps)
 
     async def run(
         self,
         name: str,
-        about: Connection | Transaction,
+        about: Connection | Transaction | None,
         arguments: tuple[Any, ...],
         work: Work | None = None,
     ) -> Outcome:
@@ -104,7 +117,7 @@ class Dispatcher:
 
         Args:
             name: A hook that some plugin has.
-            about: Whose hook it is; the answers are kept with it.
+            about: Whose hook it is, and the answers are kept with it; None if it is the host's.
             arguments: What each plugin is given.
             work: Lets the caller call off what it waits for.
 
@@ -113,10 +126,8 @@ class Dispatcher:
         """
         hook = HOOKS[name]
         work = work or Work()
-        if isinstance(about, Transaction):
-            connection, transaction = about.connection, about
-        else:
-            connection, transaction = about, None
+        transaction = about if isinstance(about, Transaction) else None
+        connection = about.connection if isinstance(about, Transaction) else about
         queued = transaction if hook is _QUEUE else None
         outer_scene = scene.get()
         try:
@@ -138,7 +149,7 @@ class Dispatcher:
                 seconds = perf_counter() - started
                 if seconds > HELD_LOOP and not waited:
                     log(LOGERROR, _HELD_LOOP.format(seconds))
-                if hook.ignored:
+                if hook.ignored or about is None:
                     continue
                 about.answers.append(Answer(name, step.plugin, constant, message, seconds))
                 if queued is not None:
@@ -161,9 +172,30 @@ class Dispatcher:
         finally:
             scene.set(outer_scene)
 
+    async def shutdown(self) -> None:
+        """Have each plugin end what it has begun, the last one first."""
+        for plugin in reversed(self.plugins):
+            scene.set(Scene(hook="shutdown", plugin=plugin.name))
+            try:
+                ending = plugin.shutdown()
+                if ending is None:
+                    continue
+                task = asyncio.get_running_loop().create_task(_contain(ending))
+                await asyncio.wait({task}, timeout=SHUTDOWN_LIMIT)
+                if task.done():
+                    task.result()
+                else:
+                    task.cancel()
+                    log(LOGERROR, f"took longer than {SHUTDOWN_LIMIT:g} s")
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
+                    raise
+                log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
+        scene.set(Scene())
+
     async def _wait(
         self,
-        step: _Step,
+        step: Step,
         result: Any,
         arguments: tuple[Any, ...],
         queued: Transaction | None,
@@ -220,6 +252,9 @@ async def _contain(work: Awaitable[Any]) -> Any:
         raise RuntimeError("the plugin called sys.exit()") from error
 
 
+SHUTDOWN_LIMIT: Final = 5.0
+"""Seconds that a plugin may take to end what it has begun, when the host stops."""
+
 PATIENCE: Final = 5.0
 """Seconds after which a plugin is reported that goes on when it was cancelled."""
 
@@ -255,7 +290,7 @@ def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     return constant, message
 
 
-def _count_failure(hook: Hook, step: _Step, error: BaseException) -> Constant:
+def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
     """Log a failure; the constant that it counts as."""
     soft = False
     if isinstance(error, _AnswerError):
@@ -277,13 +312,15 @@ def _is_cancelled(work: Work) -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[_Step, ...]]:
-    chains: dict[str, list[_Step]] = {}
+def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[Step, ...]]:
+    chains: dict[str, list[Step]] = {}
     for plugin in plugins:
         plugin.register_named_hooks()
         for name, method, first in plugin.registrations:
             limit = plugin.options.timeout or HOOKS[name].time_limit
-            step = _Step(plugin.name, method, is_blocking(method), limit, plugin.options)
+            step = Step(
+                plugin.name, method, is_blocking(method), limit, plugin.options, plugin.maxlevel
+            )
             chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}

@@ -89,6 +89,7 @@ class Hook:
         ignored: Whatever is answered changes nothing.
         sync: It is reached from plain calls, so its methods cannot be ``async`` or blocking.
         time_limit: Seconds for each plugin.
+        example: A bundled plugin that has it; empty if none has.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Hook:
     ignored: bool = False
     sync: bool = False
     time_limit: float = TIME_LIMIT
+    example: str = ""
 
 
 def hook_name(name: str) -> str:
@@ -201,6 +203,7 @@ _TABLE: Final = (
         _yes(_GREETING)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="", close=True)
         | _DONE,
+        example="relay",
     ),
     Hook(
         "helo_parse",
@@ -269,6 +272,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.0", "Sender OK"))
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="badmailfrom",
     ),
     Hook(
         "rcpt_parse",
@@ -291,6 +295,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.5", "Recipient OK"), _NOBODY_TOOK_IT)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="rcpt_ok",
     ),
     Hook(
         "data",
@@ -326,6 +331,7 @@ _TABLE: Final = (
         _yes(GO_ON)
         | _refusals(deny=552, soft=452, deny_close=552, soft_close=452, enhanced="7.1")
         | _DONE,
+        example="headers",
     ),
     Hook(
         "queue_pre",
@@ -341,6 +347,7 @@ _TABLE: Final = (
         | _refusals(deny=552, soft=452, enhanced="3.0")
         | _DONE,
         time_limit=QUEUE_TIME_LIMIT,
+        example="queue/qmqp_forward",
     ),
     Hook(
         "queue_post",
@@ -355,6 +362,7 @@ _TABLE: Final = (
         "The transaction ends, however it does.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "vrfy",
@@ -383,8 +391,15 @@ _TABLE: Final = (
         _CONNECTION | {"command": "bytes", "arguments": "bytes"},
         "The client said something that is no command of ours.",
         _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
+        example="count_unrecognized_commands",
     ),
-    Hook("quit", _CONNECTION, "The client said QUIT.", _yes(_BYE) | _DONE),
+    Hook(
+        "quit",
+        _CONNECTION,
+        "The client said QUIT.",
+        _yes(_BYE) | _DONE,
+        example="quit_fortune",
+    ),
     Hook("disconnect", _CONNECTION, "The dialogue is over.", {}, ignored=True),
     Hook(
         "post_connection",
@@ -392,6 +407,7 @@ _TABLE: Final = (
         "The connection is done with, however it ended.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "deny",
@@ -399,6 +415,7 @@ _TABLE: Final = (
         "A plugin has answered with a denial.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "ok",
@@ -420,6 +437,7 @@ _TABLE: Final = (
         "A line is logged: with OK the plugin has written it, and nobody else does.",
         _yes(GO_ON),
         sync=True,
+        example="logging/file",
     ),
     Hook(
         "config",

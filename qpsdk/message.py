@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from qpsdk.address import Address
+from qpsdk.config import Config
 from qpsdk.constants import Constant
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.header import Header, HeaderReader
@@ -44,6 +45,10 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        input_waiting: Call it to learn whether the client has sent more than was read so far,
+            or has ended its side; the host lends it.
+        config: The config directory as it was when the client came; ask `Plugin.config`, which
+            knows what other plugins say of a setting.
     """
 
     id: str = ""
@@ -58,7 +63,9 @@ class Connection:
     notes: dict[str, Any] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
+    input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
+    config: Config | None = field(default=None, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
         """Answer the client from inside a hook, which then returns DONE.
@@ -193,6 +200,15 @@ class Transaction:
             yield head
         yield from self._spool.blocks(self._body_start, size)
 
+    def ends_in_lf(self) -> bool:
+        """Whether its last line is whole, which a plugin that writes to the body may forget.
+
+        True for no message at all.
+        """
+        if self.body_length():
+            return self._spool.read(self._spool.size - 1, 1) == b"\n"
+        return self._head()[-1:] in (b"\n", b"")
+
     def _head(self) -> bytes:
         head = b"" if self.header is None else bytes(self.header)
         return head + self._separator if head else head
@@ -228,6 +244,9 @@ class Transaction:
 
     def body_write(self, data: bytes) -> None:
         """Append to the body. `body_getline` begins anew after this.
+
+        Args:
+            data: Its lines end in LF.
 
         Raises:
             OSError: The spool cannot be written to.

@@ -1,88 +1,23 @@
-"""The base class of plugins, and the host as they see it."""
+"""The base class of plugins."""
 
 import inspect
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from qpsdk.config import Config, Settings
+from qpsdk.address import Address
 from qpsdk.constants import Constant, LogLevel
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
+from qpsdk.host import Host, Method
 from qpsdk.log import log
-from qpsdk.spool import SpoolDirectory
-from qpsdk.stream import Endpoint, Stream
 
 Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
 
-Method = Callable[..., Any]
 _M = TypeVar("_M", bound=Method)
-
-
-class Connect(Protocol):
-    """How to reach another server: sockets, or memory in a test."""
-
-    async def __call__(
-        self,
-        endpoint: Endpoint,
-        /,
-        *,
-        connect_timeout: float,
-        io_timeout: float,
-        session_timeout: float | None = None,
-    ) -> Stream:
-        """A stream to `endpoint`.
-
-        Args:
-            connect_timeout: Seconds until the connection must stand.
-            io_timeout: Seconds that the peer may neither take nor give a byte.
-            session_timeout: Seconds for the whole of it.
-
-        Raises:
-            StreamConnectError: It could not be made.
-        """
-        ...
-
-
-class RunBlocking(Protocol):
-    """How to run a function that blocks without holding up the others: in a thread."""
-
-    def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
-        ...
-
-
-@dataclass(slots=True)
-class Host:
-    """What a plugin may use of the host: `qp`, which `Plugin.register` is given.
-
-    Attributes:
-        settings: The host's own settings.
-        connect: Reaches other servers.
-        run_blocking: Runs what blocks.
-        clock: Seconds since the epoch.
-        new_id: A short name that no other connection has.
-        spool: Where large messages have their files.
-    """
-
-    configuration: Config
-    settings: Settings
-    connect: Connect
-    run_blocking: RunBlocking
-    new_id: Callable[[], str]
-    spool: SpoolDirectory
-    clock: Callable[[], float] = time.time
-
-    def config(self, name: str) -> list[str]:
-        """The values of `config/NAME`; none if there is no such file.
-
-        Raises:
-            ConfigError: The file cannot be read.
-        """
-        return self.configuration.get(name)
+_T = TypeVar("_T")
 
 
 class Registration(NamedTuple):
@@ -127,7 +62,13 @@ class Plugin:
 
     There is one instance for each line in `config/plugins`, shared by all connections: what
     belongs to a connection or a message is kept in its ``notes``.
+
+    Attributes:
+        maxlevel: For a plugin with a `logging` hook, set it in `register`: lines up to this level
+            are offered to it, whatever `config/loglevel` says. None: as `config/loglevel` says.
     """
+
+    maxlevel: LogLevel | None = None
 
     def __init__(self) -> None:
         self.name = type(self).__name__
@@ -158,6 +99,12 @@ class Plugin:
 
         ``word`` comes as a positional argument, ``key=value`` as a keyword argument. A word
         that this method does not take refuses to start, so say in the signature what you take.
+        """
+
+    def shutdown(self) -> Awaitable[None] | None:
+        """Called once when the host stops and all sessions have ended; may be ``async``.
+
+        The place to close what `register` or a hook has opened for all connections.
         """
 
     def register_hook(self, hook: str, method: Method, *, first: bool = False) -> None:
@@ -202,6 +149,14 @@ class Plugin:
                 " from plain calls: make it a plain def"
             )
 
+    def time_limit(self, hook: str) -> float:
+        """Seconds that the host gives this plugin for a hook: its ``timeout=``, or the hook's own.
+
+        Raises:
+            KeyError: There is no such hook.
+        """
+        return self.options.timeout or HOOKS[hook_name(hook)].time_limit
+
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
         log(self.options.level(level), *words)
@@ -209,6 +164,14 @@ class Plugin:
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
         return self.qp.config(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """The values of a setting, parsed and kept, as `Host.parse_config`."""
+        return self.qp.parse_config(name, parse)
+
+    def user_config(self, address: Address, name: str) -> list[str]:
+        """The values of a setting for one user, as `Host.user_config`."""
+        return self.qp.user_config(address, name)
 
 
 def blocking(method: _M) -> _M:

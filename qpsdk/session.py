@@ -25,12 +25,13 @@ from qpsdk.errors import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
+from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.plugin import Host
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
+from qpsdk.settings import Settings
 from qpsdk.smtp import (
     Block,
     Data,
@@ -76,7 +77,7 @@ class Session:
         host: Host,
         observer: Observer | None = None,
     ) -> None:
-        settings = host.settings
+        settings = host.settings_for(connection)
         self.connection = connection
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
@@ -85,13 +86,21 @@ class Session:
         self._host = host
         self._settings = settings
         unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        engine.on_refusal = verdicts.log_refusal
+        self._engine = engine
+        connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
         self._lost = False  # the client is gone
         self._messages = 0
         self._queued: Outcome | None = None  # of the queue hook, until queue_post has run
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the moment when the client came."""
+        return self._settings
 
     async def run(self) -> None:
         """Hold the conversation; the connection is closed when this returns."""
@@ -221,8 +230,12 @@ class Session:
         outcome = await self._ask("pre_connection", connection, connection)
         reply = self._reply("pre_connection", outcome)
         if reply is None:
-            reply = self._reply("connect", await self._ask("connect", connection, connection))
-        assert reply is not None
+            outcome = await self._ask("connect", connection, connection)
+            reply = self._reply("connect", outcome)
+            assert reply is not None
+            greeting = self._settings.greeting
+            if greeting and reply.code == 220 and outcome.constant is not DONE:
+                reply = Reply.make(220, greeting)
         self._engine.reply(reply)
 
     async def _hello(self, event: Hello) -> None:
@@ -294,6 +307,7 @@ class Session:
             problem = Reply.make(553, str(error), "5.6.7")
         except AddressError as error:
             problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._verdicts.log_refusal(event.address, problem)
         self._engine.reply(problem)
         return None
 
@@ -442,7 +456,10 @@ class Session:
 
     async def _unknown(self, event: Unknown) -> None:
         hook = "unrecognized_command"
-        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
+        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        if not outcome.plugin:
+            self._verdicts.log_unknown(event.command)
+        self._answer(hook, outcome)
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)

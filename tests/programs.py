@@ -13,6 +13,8 @@ import pytest
 PACKAGES = {
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
+    "postconf": "postfix",
+    "postfix": "postfix",
     "qmqpd": "postfix",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",

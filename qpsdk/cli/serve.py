@@ -1,28 +1,33 @@
 """`qpsdk serve`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qpsdk import log
 from qpsdk.cli.app import app
-from qpsdk.config import Config, Settings
+from qpsdk.cli.show import ConfigDirectory
+from qpsdk.config import Config
+from qpsdk.settings import Settings
 
 
 @app.command()
 def serve(
-    config: Annotated[Path, typer.Option(help="The config directory: one file a setting.")],
+    config: ConfigDirectory,
     listen: Annotated[
         list[str] | None,
         typer.Option(
             help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated."
         ),
     ] = None,
+    log_format: Annotated[
+        log.LogFormat,
+        typer.Option(help="What goes to standard error: lines, or a JSON object a line."),
+    ] = log.LogFormat.PLAIN,
 ) -> None:
     """Run plugins on real mail, until SIGTERM or SIGINT."""
     from qpsdk import server
 
     configuration = Config(config)
-    log.configure(Settings.read(configuration).loglevel)
+    log.configure(Settings.read(configuration).loglevel, log_format)
     server.serve(configuration, listen or (), lambda at: print(f"listening on {at}", flush=True))

@@ -11,17 +11,18 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
-from qpsdk.config import Config, Settings
-from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN
+from qpsdk.config import Config
+from qpsdk.constants import LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, SetupError
+from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
-from qpsdk.plugin import Host
 from qpsdk.server.drive import Drive
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Session
+from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
@@ -49,7 +50,7 @@ def new_host(config: Config) -> Host:
         connect=connect,
         run_blocking=asyncio.to_thread,
         new_id=_ids(),
-        spool=SpoolDirectory(settings.spool_dir),
+        spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
     )
 
 
@@ -80,9 +81,11 @@ class Server:
         self._listen = listen
         self._observer = observer
         self._dispatcher: Dispatcher = load(host)
+        self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
+        self._stopped = False
         self._listeners: list[asyncio.Server] = []
 
     async def __aenter__(self) -> "Server":
@@ -92,12 +95,19 @@ class Server:
             SetupError: An address cannot be listened on.
         """
         async with AsyncExitStack() as undo:
+            # Lent before the listeners are opened: their connections inherit it.
+            self._log_chain.lend()
+            undo.callback(self._log_chain.take_back)
             undo.callback(self._host.spool.close)
             _ = self._host.spool.path  # made now, so that a wrong one is told at the start
+            undo.push_async_callback(self._dispatcher.shutdown)
+            if "post_fork" in self._dispatcher.hooks:
+                await self._dispatcher.run("post_fork", None, ())
             undo.push_async_callback(self._close_listeners)
             for endpoint in self._listen:
                 await self._open(endpoint)
             undo.pop_all()
+        log(LOGINFO, "plugins:", ", ".join(p.name for p in self._dispatcher.plugins) or "none")
         if not self._dispatcher.plugins:
             where = self._host.configuration.path("plugins")
             log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
@@ -122,7 +132,11 @@ class Server:
             for session in list(self._sessions.values()):
                 session.abandon(at_once=at_once)
             await self._wait_for_sessions(FAREWELL)
+        if not self._stopped:
+            self._stopped = True
+            await self._dispatcher.shutdown()
         self._host.spool.close()
+        self._log_chain.take_back()
 
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()
@@ -172,6 +186,7 @@ class Server:
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        stream.set_timeout(session.settings.timeout)
         drive = Drive(session.run(), self._ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)

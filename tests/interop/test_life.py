@@ -1,6 +1,7 @@
 """How a host starts, how it refuses to start, and how it stops."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -95,6 +96,30 @@ def test_a_stop_right_after_the_start(tmp_path: Path, fake: FakeServer) -> None:
             host.signal()
             assert host.exit_status() == 0
             assert host.log() == ""
+
+
+def test_a_plugins_life(tmp_path: Path, fake: FakeServer) -> None:
+    """post_fork runs before anybody is served; a plugin's shutdown after the last has gone."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "life.py").write_text(
+        "from qpsdk import DECLINED, LOGWARN, Plugin\n"
+        "class Life(Plugin):\n"
+        "    def hook_post_fork(self): self.log(LOGWARN, 'begins')\n"
+        "    def hook_connect(self, connection):\n"
+        "        self.log(LOGWARN, 'serves')\n"
+        "        return DECLINED\n"
+        "    def hook_disconnect(self, connection): self.log(LOGWARN, 'has served')\n"
+        "    async def shutdown(self): self.log(LOGWARN, 'ends')\n"
+    )
+    with running_host(
+        tmp_path / "host", fake.address, plugins="life", plugin_dirs=str(plugins)
+    ) as host:
+        with host.connect():
+            host.signal(signal.SIGTERM)
+        assert host.exit_status() == 0
+        said = re.findall(r"life: (.*)", host.log())
+    assert said == ["begins", "serves", "has served", "ends"]
 
 
 def test_a_unix_socket(tmp_path: Path, fake: FakeServer) -> None:
@@ -205,9 +230,9 @@ WRONG = {
     "no argument": ("plugins", "rcpt_ok\n\nqueue/qmqp_forward", 3, "SERVER"),
     "an argument too many": ("plugins", "rcpt_ok strict", 1, "rcpt_ok"),
     "an option not known": ("plugins", "rcpt_ok strict=yes", 1, "strict"),
-    "a malformed server": ("plugins", "queue/qmqp_forward a:b:c", 1, "SERVER [PORT]"),
-    "a malformed port": ("plugins", "queue/qmqp_forward 192.0.2.1 x", 1, "SERVER [PORT]"),
-    "a port out of range": ("plugins", "queue/qmqp_forward 192.0.2.1 65536", 1, "SERVER [PORT]"),
+    "a malformed server": ("plugins", "queue/qmqp_forward a:b:c", 1, "is no QMQP server"),
+    "a malformed port": ("plugins", "queue/qmqp_forward 192.0.2.1 x", 1, "192.0.2.1:x"),
+    "a port out of range": ("plugins", "queue/qmqp_forward 192.0.2.1 65536", 1, "192.0.2.1:65536"),
     "a time limit": ("plugins", "rcpt_ok timeout=soon", 1, "seconds"),
     "on_error": ("plugins", "rcpt_ok on_error=maybe", 1, "declined or denysoft"),
     "databytes": ("databytes", "10M", 1, "10485760"),
