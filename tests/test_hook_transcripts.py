@@ -37,12 +37,18 @@ noop                 OK DECLINED DENY DENY_DISCONNECT DONE
 help                 OK DECLINED DENY DONE
 unrecognized_command OK DECLINED DENY DENY_DISCONNECT DONE
 quit                 OK DECLINED DONE
+logging              OK DECLINED
+config               OK DECLINED
+user_config          OK DECLINED
 """
 
-IGNORED = "queue_post reset_transaction disconnect post_connection deny ok"
+IGNORED = "queue_post reset_transaction disconnect post_connection deny ok post_fork"
 """Hooks whose answers change nothing: a transcript for each constant shows that."""
 
-VALUES = "helo_parse ehlo_parse mail_parse mail_pre rcpt_parse rcpt_pre received_line"
+VALUES = (
+    "helo_parse ehlo_parse mail_parse mail_pre rcpt_parse rcpt_pre received_line"
+    " logging config user_config"
+)
 """Hooks whose OK comes with a value that is no text for the client."""
 
 ELSEWHERE = {
@@ -51,10 +57,6 @@ ELSEWHERE = {
     "auth_login": "test_hooks",
     "auth_cram_md5": "test_hooks",
     "auth": "test_hooks",
-    "logging": "test_hooks",
-    "config": "test_hooks",
-    "user_config": "test_hooks",
-    "post_fork": "test_hooks",
 }
 """Hooks that no dialogue shows, and the module with their tests."""
 

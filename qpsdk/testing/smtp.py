@@ -171,7 +171,7 @@ async def smtp(
 @asynccontextmanager
 async def in_memory(
     *plugins: Plugin | str,
-    config: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
     observer: Observer | None = None,
