@@ -1,6 +1,8 @@
 """Keeps what another plugin logs, and tells the client that says NOOP: ``keeps logging OK``."""
 
-from qpsdk import OK, Connection, Constant, Host, LogLevel, Plugin, Result, Transaction
+from typing import Any
+
+from qpsdk import DECLINED, OK, Connection, Constant, Host, Plugin, Result
 
 
 class Keeps(Plugin):
@@ -9,17 +11,10 @@ class Keeps(Plugin):
         self._answer = Constant[answer]
         self.register_hook(hook, self.keep)
 
-    def keep(
-        self,
-        connection: Connection | None,
-        transaction: Transaction | None,
-        level: LogLevel,
-        hook: str,
-        plugin: str,
-        text: str,
-    ) -> Constant:
+    def keep(self, *line: Any) -> Constant:
+        _, _, level, hook, plugin, text = line
         if plugin != "tells" or not hook:
-            return Constant.DECLINED
+            return DECLINED
         self._kept = f"{level.name} ({hook}) {plugin}: {text}"
         return self._answer
 
