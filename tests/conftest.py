@@ -1,11 +1,20 @@
-"""What every test shares: how hard hypothesis searches."""
+"""What every test shares: how hard hypothesis searches, and a certificate."""
 
 import os
 
+import pytest
 from hypothesis import settings
+
+from tests.certificates import Certificate, make_certificate
 
 # No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
 # red run can be repeated; at home each run looks elsewhere.
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for mx.example.com."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))

@@ -11,6 +11,7 @@ from typing import NoReturn
 import pytest
 
 PACKAGES = {
+    "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "qmqpd": "postfix",

@@ -6,6 +6,7 @@ from typing import Final
 
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import (
+    Auth,
     Data,
     Event,
     Hello,
@@ -44,6 +45,7 @@ _MAIL_PARAMETERS: Final[dict[str, re.Pattern[str]]] = {
     "size": re.compile(r"[0-9]{1,20}"),  # RFC 1870
     "body": re.compile(r"7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152
     "smtputf8": re.compile(r""),  # RFC 6531
+    "auth": re.compile(r"<>|(?:\+[0-9A-F]{2}|[^+=<>])+"),  # RFC 4954, 5; xtext is RFC 3461, 4
 }
 
 
@@ -111,6 +113,7 @@ READERS: Final[dict[str, Callable[[bytes], Event]]] = {
     "NOOP": Noop,
     "VRFY": _read_verify,
     "HELP": Help,
+    "AUTH": Auth,
     "QUIT": _without_argument("QUIT", Quit()),
 }
 """By verb, what makes the command of the rest of its line, or raises `CommandError`."""

@@ -86,6 +86,34 @@ class Quit:
     """QUIT."""
 
 
+class Auth(NamedTuple):
+    """AUTH, not read any further, since a plugin may replace what reads it."""
+
+    arguments: bytes
+
+
+class Credentials(NamedTuple):
+    """What the client authenticates with: the end of an AUTH command and its exchange.
+
+    What a mechanism does not have is empty.
+
+    Attributes:
+        mechanism: In lower case, as in qpsmtpd: ``plain``, ``login`` or ``cram-md5``.
+        password: As the client sent it, in clear.
+        hashed: What the client sent in its place: the hexadecimal digest of CRAM-MD5.
+        ticket: What that is made of beside the password: the challenge.
+    """
+
+    mechanism: str
+    user: bytes
+    password: bytes = b""
+    hashed: bytes = b""
+    ticket: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Credentials(mechanism={self.mechanism!r}, user={self.user!r}, ...)"  # no secret
+
+
 class Unknown(NamedTuple):
     """A command that is none of the above: plugins may know it."""
 
@@ -111,6 +139,8 @@ Event = (
     | Verify
     | Help
     | Quit
+    | Auth
+    | Credentials
     | Unknown
     | Hangup
 )
