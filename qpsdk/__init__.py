@@ -42,7 +42,7 @@ from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Host, Plugin, Result, blocking
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import TLS, Endpoint, Stream
 
 __version__ = "0.1.0"
 
@@ -64,6 +64,7 @@ __all__ = [
     "LOGRADAR",
     "LOGWARN",
     "OK",
+    "TLS",
     "Address",
     "AddressError",
     "Answer",

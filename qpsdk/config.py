@@ -125,6 +125,9 @@ DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
 DEFAULT_TIMEOUT: Final = 300.0
 """Seconds: what a server should wait for the next command (RFC 5321, 4.5.3.2.7)."""
 
+DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
+"""Seconds: a handshake is a few packets, and a client that does not make one holds a connection."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -139,6 +142,9 @@ class Settings:
         timeout: Seconds that a client may be silent, or not take what we send.
         loglevel: The gravest level is 0; lines up to this one are written.
         listen: Addresses to listen on.
+        tls_before_auth: AUTH is offered under TLS only.
+        tls_handshake_timeout: Seconds that a client has for the handshake.
+        authserv_id: Our name in Authentication-Results (RFC 8601, 2.5): `me-auth-results`, or `me`.
     """
 
     me: str = "localhost"
@@ -149,6 +155,9 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     loglevel: LogLevel = LogLevel.LOGWARN
     listen: tuple[str, ...] = ()
+    tls_before_auth: bool = False
+    tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
+    authserv_id: str = "localhost"
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -157,8 +166,9 @@ class Settings:
         Raises:
             ConfigError: One of them is wrong; file, line and what would be right are in it.
         """
+        me = config.parse("me", _host_name, "") or platform.node() or "localhost"
         return cls(
-            me=config.parse("me", _host_name, "") or platform.node() or "localhost",
+            me=me,
             limits=Limits(message=config.parse("databytes", _bytes, 0)),
             bare_newline=config.parse("bare_newline", _bare_newline, "reject"),
             size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
@@ -166,6 +176,11 @@ class Settings:
             timeout=config.parse("timeout", _seconds, DEFAULT_TIMEOUT),
             loglevel=config.parse("loglevel", _log_level, LogLevel.LOGWARN),
             listen=tuple(config.parse_all("listen", _address)),
+            tls_before_auth=config.parse("tls_before_auth", _yes_or_no, False),
+            tls_handshake_timeout=config.parse(
+                "tls_handshake_timeout", _seconds, DEFAULT_HANDSHAKE_TIMEOUT
+            ),
+            authserv_id=config.parse("me-auth-results", _host_name, me),
         )
 
 
@@ -191,8 +206,14 @@ def _seconds(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    Endpoint.parse(text)
+    Endpoint.parse_listen(text)
     return text
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("0", "1"):
+        raise ValueError(f"{text!r} is not known; write 1 for yes or 0 for no")
+    return text == "1"
 
 
 def _bare_newline(text: str) -> BareNewline:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from qpsdk.config import Config, Settings
 from qpsdk.constants import Constant, LogLevel
@@ -14,6 +14,9 @@ from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.log import log
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
@@ -63,9 +66,11 @@ class Host:
         settings: The host's own settings.
         connect: Reaches other servers.
         run_blocking: Runs what blocks.
-        clock: Seconds since the epoch.
         new_id: A short name that no other connection has.
         spool: Where large messages have their files.
+        clock: Seconds since the epoch.
+        tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
+            begin with TLS at once need it.
     """
 
     configuration: Config
@@ -75,6 +80,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    tls: "Callable[[], SSLContext] | None" = None
 
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`; none if there is no such file.

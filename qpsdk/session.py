@@ -6,6 +6,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 from qpsdk.address import Address
+from qpsdk.authentication import Authentication
+from qpsdk.authresults import NAME, authentication_results, rename_forged
 from qpsdk.constants import (
     DONE,
     LOGDEBUG,
@@ -25,13 +27,16 @@ from qpsdk.errors import (
     StreamInterruptedError,
     StreamTimeoutError,
 )
+from qpsdk.header import Header
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.plugin import Host
-from qpsdk.received import protocol, received
+from qpsdk.received import auth_comment, protocol, received, tls_comment
 from qpsdk.reply import Reply
 from qpsdk.smtp import (
+    Auth,
     Block,
+    Credentials,
     Data,
     Engine,
     Hangup,
@@ -79,6 +84,7 @@ class Session:
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
+        self._authentication = Authentication(verdicts, dispatcher, host)
         self._host = host
         self._settings = settings
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
@@ -171,11 +177,17 @@ class Session:
         self._verdicts.closing = True
 
     async def _send(self) -> None:
-        if replies := self._engine.data_to_send():
+        if self._write():
+            await self._stream.drain()
+
+    def _write(self) -> bool:
+        """Give the stream what is to be said; whether there was anything."""
+        replies = self._engine.data_to_send()
+        if replies:
             if self._observer is not None:
                 self._observer.server(self.connection, b"".join(replies))
             self._stream.writelines(replies)
-            await self._stream.drain()
+        return bool(replies)
 
     async def _end(self) -> None:
         self._verdicts.closing = True
@@ -215,6 +227,8 @@ class Session:
         connection = self.connection
         self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
         outcome = await self._ask("pre_connection", connection, connection)
+        if connection.tls_to_start is not None:
+            await self._start_tls()
         reply = self._reply("pre_connection", outcome)
         if reply is None:
             reply = self._reply("connect", await self._ask("connect", connection, connection))
@@ -225,6 +239,7 @@ class Session:
         connection = self.connection
         hook = event.verb.lower()
         connection.capabilities = self._capabilities()
+        self._engine.auth_offered = bool(self._authentication.offered)
         outcome = await self._ask(hook, connection, connection, event.host)
         reply = self._reply(hook, outcome)
         assert reply is not None
@@ -238,7 +253,34 @@ class Session:
     def _capabilities(self) -> list[str]:
         limit = self._settings.limits.message
         size = f"SIZE {limit}" if limit else "SIZE"
-        return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        capabilities = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        if mechanisms := self._authentication.offered:
+            capabilities.append(" ".join(["AUTH", *mechanisms]))
+        return capabilities
+
+    async def _start_tls(self) -> None:
+        """Go on under TLS, and forget all that was said without it (RFC 3207, 4.2)."""
+        connection = self.connection
+        context, connection.tls_to_start = connection.tls_to_start, None
+        assert context is not None
+        await self._reset_transaction()
+        self._authentication.forget()
+        connection.hello, connection.hello_host, connection.capabilities = "", b"", []
+        # Nothing waits between these: what comes behind the 220 is the client's handshake.
+        self._write()
+        limit = self._settings.tls_handshake_timeout
+        connection.tls = await self._stream.start_tls(context, limit)
+        self._log(LOGINFO, " ".join(connection.tls))
+
+    async def _auth(self, event: Auth) -> None:
+        answer = await self._authentication.begin(event.arguments)
+        if isinstance(answer, Reply):
+            self._engine.reply(answer)
+        else:
+            self._engine.challenge(*answer)
+
+    async def _credentials(self, event: Credentials) -> None:
+        self._engine.reply(await self._authentication.judge(event))
 
     async def _mail(self, event: Mail) -> None:
         await self._reset_transaction()
@@ -354,7 +396,7 @@ class Session:
         outcome = await self._ask("data_post_headers", transaction, transaction)
         if (reply := self._reply("data_post_headers", outcome)) is not None:
             return reply
-        await self._add_received(transaction)
+        await self._settle_header(transaction)
         for hook in ("data_post", "queue_pre", "queue"):
             outcome = await self._ask(hook, transaction, transaction)
             reply = self._reply(hook, outcome)
@@ -369,21 +411,30 @@ class Session:
             self._queued = outcome
         return reply
 
-    async def _add_received(self, transaction: Transaction) -> None:
-        assert transaction.header is not None
+    async def _settle_header(self, transaction: Transaction) -> None:
+        """Add our fields, and rename those that only look like ours."""
+        header, settings = transaction.header, self._settings
+        assert header is not None
+        if forged := rename_forged(header, (settings.authserv_id, settings.me)):
+            self._log(LOGINFO, f"forged Authentication-Results renamed: {forged}")
+        header.prepend(NAME, authentication_results(transaction, settings.authserv_id))
+        await self._add_received(transaction, header)
+
+    async def _add_received(self, transaction: Transaction, header: Header) -> None:
+        connection = transaction.connection
         ours = received(transaction, self._settings.me, self._host.clock())
-        arguments = (transaction, protocol(transaction), False, False)
-        outcome = await self._ask("received_line", transaction, *arguments)
+        arguments = (protocol(transaction), auth_comment(connection), tls_comment(connection))
+        outcome = await self._ask("received_line", transaction, transaction, *arguments)
         value = outcome.message if outcome.constant is OK and outcome.message else ours
         if not isinstance(value, str | bytes):
             text = f"received_line: not used, {value!r:.200} is no text"
             self._log(LOGERROR, text, outcome.plugin)
             value = ours
         try:
-            transaction.header.prepend("Received", value)
+            header.prepend("Received", value)
         except HeaderError as error:
             self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-            transaction.header.prepend("Received", ours)
+            header.prepend("Received", ours)
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
         level = LOGNOTICE if self._lost else LOGINFO
@@ -422,8 +473,16 @@ class Session:
         self._answer("help", await self._ask("help", self.connection, self.connection, event.text))
 
     async def _unknown(self, event: Unknown) -> None:
-        hook = "unrecognized_command"
-        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
+        hook, connection = "unrecognized_command", self.connection
+        outcome = await self._ask(hook, connection, connection, *event)
+        accepted = self._answer(hook, outcome)
+        if connection.tls_to_start is None:
+            return
+        if accepted and outcome.constant is DONE:
+            self._engine.restart()
+            await self._start_tls()
+        else:  # the client was told something else
+            connection.tls_to_start = None
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)
@@ -457,6 +516,8 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Noop: Session._noop,
     Help: Session._help,
     Unknown: Session._unknown,
+    Auth: Session._auth,
+    Credentials: Session._credentials,
     Quit: Session._quit,
     Hangup: Session._hangup,
 }

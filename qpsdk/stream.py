@@ -138,7 +138,7 @@ class Stream(Protocol):
         """Like `drain`, but wait until all that was queued has left our buffer."""
         ...
 
-    async def start_tls(self, context: "SSLContext", time_limit: float) -> TLS:
+    async def start_tls(self, context: "SSLContext", time_limit: float, /) -> TLS:
         """From here on speak TLS, as its server; what was agreed on.
 
         Bytes that have come and were not read yet are dropped: nobody protected them (RFC 3207,

@@ -15,8 +15,8 @@ HOUSE = Path(qpsdk.__file__).parent
 FLOORS = {
     0: "constants errors address reply netstring header stream",
     1: "smtp qmqp",
-    2: "hooks message plugin config loader dispatcher log received spool",
-    3: "session verdicts",
+    2: "hooks message plugin config loader dispatcher log received spool authresults",
+    3: "session verdicts authentication",
     4: "server testing plugins scaffold cli lab __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""

@@ -198,7 +198,7 @@ class SocketStream(asyncio.Protocol):
             await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
 
-    async def start_tls(self, context: ssl.SSLContext, time_limit: float) -> TLS:
+    async def start_tls(self, context: ssl.SSLContext, time_limit: float, /) -> TLS:
         self._drop_unread()
         self._tls = tls = TLSLayer(context)
         text = f"no TLS handshake within {time_limit:g} s"

@@ -63,7 +63,7 @@ class MemoryStream:
     async def flush(self, *, until_input: bool = False) -> None:
         await self._until_sent(0, until_input)
 
-    async def start_tls(self, context: Any, time_limit: float) -> TLS:
+    async def start_tls(self, _context: Any, _time_limit: float, /) -> TLS:
         """Play the switch: what waits to be read is dropped, and nothing is encrypted."""
         self._chunks.clear()
         self._unread = 0
