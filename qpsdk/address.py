@@ -5,7 +5,7 @@ UTF-8 of RFC 6531, 3.3, and one concession to deployed mail: underscores in a do
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
 
@@ -70,8 +70,11 @@ class Address:
     """The local part as the mailbox is called: without quotes and backslashes."""
     host: bytes = b""
     """The domain or address literal as given; empty for ``<>`` and ``<postmaster>``."""
+    address: bytes = field(init=False)
+    """``user@host`` as it goes over the wire, quoted only if it must be; empty for ``<>``."""
 
     def __post_init__(self) -> None:
+        _set(self, "address", _wire(self.user, self.host))
         Address.parse(self.address, smtputf8=True)
 
     @classmethod
@@ -104,6 +107,9 @@ class Address:
             user, quoted, host = match.groups()
             if quoted is not None:
                 user = _unescape(rb"\1", quoted)
+                text = _wire(user, host)
+            elif text.startswith(b"@"):
+                text = b"%b@%b" % (user, host)
             if len(host) > MAX_LABEL or host.startswith(b"["):
                 _check_host(host)
         elif not text or text.lower() == b"postmaster":
@@ -114,22 +120,13 @@ class Address:
         address = object.__new__(cls)
         _set(address, "user", user)
         _set(address, "host", host)
+        _set(address, "address", text)
         return address
 
     @property
     def is_null(self) -> bool:
         """Whether this is ``<>``, the sender of bounces (RFC 5321, 4.5.5)."""
-        return not self.user and not self.host
-
-    @property
-    def address(self) -> bytes:
-        """``user@host`` as it goes over the wire, quoted only if it must be; empty for ``<>``."""
-        if self.is_null:
-            return b""
-        user = self.user
-        if _atoms(user) is None:
-            user = b'"%b"' % _escape(rb"\\\g<0>", user)
-        return b"%b@%b" % (user, self.host) if self.host else user
+        return not self.address
 
     def format(self) -> bytes:
         """Return `address` in angle brackets, as in MAIL and RCPT."""
@@ -151,6 +148,14 @@ class Address:
 
     def __hash__(self) -> int:
         return hash((self.user, self.host.lower()))
+
+
+def _wire(user: bytes, host: bytes) -> bytes:
+    if not user and not host:
+        return b""
+    if _atoms(user) is None:
+        user = b'"%b"' % _escape(rb"\\\g<0>", user)
+    return b"%b@%b" % (user, host) if host else user
 
 
 def _check_utf8(text: bytes, smtputf8: bool) -> None:

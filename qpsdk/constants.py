@@ -34,7 +34,17 @@ class Constant(IntEnum):
     @property
     def is_denial(self) -> bool:
         """True for the four DENY constants."""
-        return Constant.DENY <= self <= Constant.DENYSOFT_DISCONNECT
+        return self in _DENIALS
+
+
+_DENIALS = frozenset(
+    {
+        Constant.DENY,
+        Constant.DENYSOFT,
+        Constant.DENY_DISCONNECT,
+        Constant.DENYSOFT_DISCONNECT,
+    }
+)
 
 
 class LogLevel(IntEnum):

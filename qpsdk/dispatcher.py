@@ -33,7 +33,7 @@ class Outcome(NamedTuple):
 
 NO_OPINION: Final = Outcome(DECLINED)
 
-_PLAIN: Final = frozenset({Constant, tuple})
+_PLAIN: Final = frozenset({Constant, tuple, type(None)})
 """Types of the usual answers: nothing to wait for."""
 
 
@@ -113,8 +113,10 @@ class Dispatcher:
         """
         hook = HOOKS[name]
         work = work or Work()
-        transaction = about if isinstance(about, Transaction) else None
-        connection = about.connection if isinstance(about, Transaction) else about
+        if isinstance(about, Transaction):
+            connection, transaction = about.connection, about
+        else:
+            connection, transaction = about, None
         queued = transaction if hook is _QUEUE else None
         outer_scene = scene.get()
         try:
@@ -124,7 +126,7 @@ class Dispatcher:
                 failed = waited = False
                 try:
                     result = None if step.blocking else step.method(*arguments)
-                    if type(result) not in _PLAIN and (step.blocking or isawaitable(result)):
+                    if step.blocking or (type(result) not in _PLAIN and isawaitable(result)):
                         waited = True
                         result = await self._wait(step, result, arguments, queued, work)
                     constant, message = _read(hook, result)
@@ -178,18 +180,8 @@ class Dispatcher:
         if step.blocking:
             result = self._run_blocking(step.method, *arguments)
         loop = asyncio.get_running_loop()
-        task = loop.create_task(_contain(result))
-
-        def end() -> None:
-            task.cancel(_TIME_IS_UP)
-            loop.call_later(PATIENCE, complain)
-
-        def complain() -> None:
-            if not task.done():
-                log(LOGERROR, f"{step.plugin}: does not stop when it is cancelled")
-
-        limit = loop.call_later(step.time_limit, end)
-        work.task = task
+        work.task = task = loop.create_task(_contain(result))
+        limit = loop.call_later(step.time_limit, _time_is_up, loop, step.plugin, task)
         if queued is not None:
             queued.on_hand_over(limit.cancel)
             queued.in_thread = step.blocking
@@ -203,12 +195,21 @@ class Dispatcher:
             raise
         finally:
             limit.cancel()
-            if not task.cancel() and isinstance(result, CoroutineType):
+            if not task.cancel() and type(result) is CoroutineType:
                 result.close()  # called off before its first step, it was never awaited
             work.task = None
             if queued is not None:
                 queued.in_thread = False
                 queued.on_hand_over(None)
+
+
+def _time_is_up(loop: asyncio.AbstractEventLoop, plugin: str, task: asyncio.Task[Any]) -> None:
+    def complain() -> None:
+        if not task.done():
+            log(LOGERROR, f"{plugin}: does not stop when it is cancelled")
+
+    task.cancel(_TIME_IS_UP)
+    loop.call_later(PATIENCE, complain)
 
 
 async def _contain(work: Awaitable[Any]) -> Any:
@@ -239,6 +240,8 @@ class _AnswerError(Exception):
 
 def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     """Constant and message of what a hook method returned."""
+    if type(result) is Constant and result in hook.effects:
+        return result, None
     if hook.ignored:
         return DECLINED, None
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)

@@ -123,6 +123,8 @@ class PluginOptions:
         """
         if self.loglevel is not None:
             return self.loglevel
+        if not self.loglevel_shift:
+            return level
         return LogLevel(min(max(level + self.loglevel_shift, 0), LogLevel.LOGDEBUG))
 
 

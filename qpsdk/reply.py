@@ -15,6 +15,7 @@ _ENHANCED = re.compile(rb"\A([245]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ ]+|\Z)")
 _LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?\r?\n")
 _PLAIN = re.compile(rb"(?![245]\.)[!-~][ -~]{0,398}[!-~]")
 _UNSAFE = re.compile(rb"[^ -~]")
+_set = object.__setattr__
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,8 @@ class Reply:
 
     code: int
     lines: tuple[bytes, ...]
-    _wire: bytes = field(init=False, repr=False, compare=False)
+    wire: bytes = field(init=False, repr=False, compare=False)
+    """All of it as it is sent."""
 
     def __post_init__(self) -> None:
         if not 200 <= self.code <= 599:
@@ -44,7 +46,7 @@ class Reply:
             wire = b"".join([b"%d-%b\r\n" % (self.code, line) for line in more]) + wire
         if wire.count(b"\n") != len(self.lines) or wire.count(b"\r") != len(self.lines):
             raise ReplyError(f"a line has a line end in it: {self.lines!r}")
-        object.__setattr__(self, "_wire", wire)
+        _set(self, "wire", wire)
 
     @classmethod
     def make(cls, code: int, text: str | bytes, enhanced: str = "") -> "Reply":
@@ -70,7 +72,7 @@ class Reply:
         if isinstance(text, str):
             text = text.encode("ascii", "replace")
         if _PLAIN.fullmatch(text):  # most texts, and nothing below would change them
-            return cls(code, (enhanced.encode("ascii") + b" " + text if enhanced else text,))
+            return cls._of_line(code, b"%b %b" % (enhanced.encode(), text) if enhanced else text)
         texts = [
             _UNSAFE.sub(b"?", line.replace(b"\t", b" "))
             for line in text.replace(b"\r\n", b"\n").rstrip(b"\n").split(b"\n", MAX_LINES)
@@ -88,6 +90,17 @@ class Reply:
             for at in range(0, len(line) or 1, room)
         ]
         return cls(code, tuple(lines[:MAX_LINES]))
+
+    @classmethod
+    def _of_line(cls, code: int, line: bytes) -> "Reply":
+        """A reply of one line that needs no check."""
+        if not 200 <= code <= 599:
+            return cls(code, (line,))  # which says what is wrong with it
+        reply = object.__new__(cls)
+        _set(reply, "code", code)
+        _set(reply, "lines", (line,))
+        _set(reply, "wire", b"%d %b\r\n" % (code, line))
+        return reply
 
     @classmethod
     def parse(cls, data: bytes) -> "Reply":
@@ -137,7 +150,7 @@ class Reply:
         return "\n".join(line.decode("ascii", "backslashreplace") for line in self.lines)
 
     def __bytes__(self) -> bytes:
-        return self._wire
+        return self.wire
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}"

@@ -85,6 +85,7 @@ class Session:
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._authentication = Authentication(verdicts, dispatcher, host)
+        self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
@@ -135,18 +136,18 @@ class Session:
 
     async def _converse(self) -> None:
         await self._greet()
-        turn = 0
-        while not self._verdicts.closing and not self._lost:
-            turn += 1
-            if turn % EVENTS_A_TURN == 0:
-                await self._send()
-                await asyncio.sleep(0)
-                continue  # the client may be gone by now
-            event = self._engine.next_event()
+        next_event, verdicts = self._engine.next_event, self._verdicts
+        events = 0
+        while not verdicts.closing and not self._lost:
+            event = next_event()
             if event is None:
                 await self._receive()
-            else:
-                await _HANDLERS[type(event)](self, event)
+                continue
+            await _HANDLERS[type(event)](self, event)
+            events += 1
+            if events % EVENTS_A_TURN == 0:
+                await self._send()
+                await asyncio.sleep(0)
         await self._send()
 
     async def _receive(self) -> None:
@@ -312,10 +313,11 @@ class Session:
         self, hook: str, transaction: Transaction, event: Mail | Recipient
     ) -> Address | None:
         """The address of MAIL or RCPT; None if it is none, which was answered then."""
-        outcome = await self._ask(hook, transaction, transaction, event.address, event.params)
         text: str | bytes = event.address
-        if outcome.constant is OK and isinstance(outcome.message, str | bytes):
-            text = outcome.message
+        if hook in self._hooks:
+            outcome = await self._ask(hook, transaction, transaction, text, event.params)
+            if outcome.constant is OK and isinstance(outcome.message, str | bytes):
+                text = outcome.message
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)
@@ -359,11 +361,13 @@ class Session:
 
     async def _header_end(self, transaction: Transaction) -> Reply | None:
         """The header has come; the reply that refuses the message for it, if any."""
-        assert transaction.header is not None
-        limit = self._settings.limits.received
-        lines = bytes(transaction.header).count(b"\n")  # a header of few lines has few fields
-        if lines > limit and transaction.header.count("Received") > limit:
+        header, limit = transaction.header, self._settings.limits.received
+        assert header is not None
+        # Counting costs, and a short header cannot have that many fields.
+        if header.size > limit * len(b"Received:\n") and header.count("Received") > limit:
             return _MAIL_LOOP
+        if "data_headers_end" not in self._hooks:
+            return None
         outcome = await self._ask("data_headers_end", transaction, transaction)
         reply = self._reply("data_headers_end", outcome)
         if reply is not None:  # both denials of this hook close, and do not wait for the body
@@ -393,11 +397,14 @@ class Session:
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Offer the whole message to the plugins; the reply to the final dot."""
-        outcome = await self._ask("data_post_headers", transaction, transaction)
-        if (reply := self._reply("data_post_headers", outcome)) is not None:
-            return reply
+        if "data_post_headers" in self._hooks:
+            outcome = await self._ask("data_post_headers", transaction, transaction)
+            if (reply := self._reply("data_post_headers", outcome)) is not None:
+                return reply
         await self._settle_header(transaction)
         for hook in ("data_post", "queue_pre", "queue"):
+            if hook != "queue" and hook not in self._hooks:
+                continue
             outcome = await self._ask(hook, transaction, transaction)
             reply = self._reply(hook, outcome)
             if reply is not None:
@@ -423,6 +430,9 @@ class Session:
     async def _add_received(self, transaction: Transaction, header: Header) -> None:
         connection = transaction.connection
         ours = received(transaction, self._settings.me, self._host.clock())
+        if "received_line" not in self._hooks:
+            header.prepend("Received", ours)
+            return
         arguments = (protocol(transaction), auth_comment(connection), tls_comment(connection))
         outcome = await self._ask("received_line", transaction, transaction, *arguments)
         value = outcome.message if outcome.constant is OK and outcome.message else ours
@@ -458,7 +468,8 @@ class Session:
         transaction = self.connection.transaction
         if transaction is not None:
             try:
-                await self._ask("reset_transaction", transaction, transaction)
+                if "reset_transaction" in self._hooks:
+                    await self._ask("reset_transaction", transaction, transaction)
             finally:
                 transaction.close()
                 self.connection.transaction = None

@@ -121,7 +121,9 @@ READERS: Final[dict[str, Callable[[bytes], Event]]] = {
 
 def _parameters(verb: str, text: bytes | None, known: dict[str, re.Pattern[str]]) -> Parameters:
     params: dict[str, str] = {}
-    for word in (text or b"").decode("ascii", "replace").split():
+    if not text:
+        return params
+    for word in text.decode("ascii", "replace").split():
         parameter = _PARAMETER.match(word)
         if parameter is None:
             raise _error(501, f"Malformed {verb} parameter {word}", "5.5.4")

@@ -133,7 +133,7 @@ class Engine:
 
         The state follows the code, unless `accepted` says otherwise.
         """
-        self._out.append(bytes(reply))
+        self._out.append(reply.wire)
         if self.state is State.CONNECTED:
             self.state = State.GREETED
             return
@@ -177,7 +177,7 @@ class Engine:
     def close(self, reply: Reply | None = None) -> None:
         """Send the client away: nothing more that it says is read."""
         if reply is not None:
-            self._out.append(bytes(reply))
+            self._out.append(reply.wire)
         self.state = State.CLOSED
         self._decoder, self._pending = None, ""
 
@@ -219,19 +219,20 @@ class Engine:
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
             return Unknown(word.lower(), arguments)
-        if self.state not in STEPS[verb]:
+        steps = STEPS[verb]
+        if self.state not in steps:
             raise CommandError(OUT_OF_ORDER[verb])
         if verb == "MAIL":
             # It ends the transaction before it even where we refuse it ourselves.
-            self.state, self._recipients = STEPS[verb][self.state][1], 0
+            self.state, self._recipients = steps[self.state][1], 0
         event = reader(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._out.append(bytes(_TOO_LARGE))
+            self._out.append(_TOO_LARGE.wire)
             return None
         if isinstance(event, Mail) and "auth" in event.params and not self.auth_offered:
             raise CommandError(_NO_AUTH_PARAMETER)
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._out.append(bytes(_TOO_MANY_RECIPIENTS))
+            self._out.append(_TOO_MANY_RECIPIENTS.wire)
             return None
         self._pending = verb
         return event
@@ -251,7 +252,7 @@ class Engine:
 
     def _complain(self, reply: Reply) -> None:
         if self._may_err_again():
-            self._out.append(bytes(reply))
+            self._out.append(reply.wire)
 
     def _may_err_again(self) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""
