@@ -1,7 +1,6 @@
 """AUTH in one conversation: what is offered, and who the client turns out to be (RFC 4954)."""
 
 import secrets
-from collections.abc import Callable
 from typing import Final
 
 from qpsdk.constants import DECLINED, LOGERROR, LOGINFO, LOGNOTICE, OK
@@ -51,7 +50,7 @@ class Authentication:
         if self._connection.auth_user:
             return _TWICE
         try:
-            mechanism, initial = (await self._parser())(arguments)
+            mechanism, initial = await self._parse(arguments)
             mechanism = mechanism.upper()
             if mechanism not in self.offered:
                 return _UNKNOWN
@@ -95,16 +94,26 @@ class Authentication:
             self._connection.relay_client = self._relayed_before
         self._connection.auth_user, self._connection.auth_mechanism = b"", ""
 
-    async def _parser(self) -> Callable[[bytes], tuple[str, bytes | None]]:
-        """What reads the arguments of AUTH: a plugin's, or our own."""
+    async def _parse(self, arguments: bytes) -> tuple[str, bytes | None]:
+        """Read the arguments of AUTH with a plugin's parser, or our own.
+
+        Raises:
+            ValueError: They are none; the text is for the client.
+        """
         outcome = await self._verdicts.ask("auth_parse", self._connection, self._connection)
         if outcome.constant is not OK:
-            return parse
-        if callable(outcome.message):
-            return outcome.message  # type: ignore[no-any-return]
-        text = f"auth_parse: not used, {outcome.message!r:.200} is no parser"
-        self._verdicts.log(LOGERROR, text, outcome.plugin)
-        return parse
+            return parse(arguments)
+        try:
+            match outcome.message(arguments):
+                case (str() as mechanism, bytes() | None as initial):
+                    return mechanism, initial
+            problem = "gave no mechanism with an initial response or None"
+        except ValueError:
+            raise
+        except Exception as error:
+            problem = f"failed: {type(error).__name__}"  # its text may have a password in it
+        self._verdicts.log(LOGERROR, f"auth_parse: the parser {problem}", outcome.plugin)
+        raise ValueError("Syntax error")
 
 
 def _hook(mechanism: str) -> str:

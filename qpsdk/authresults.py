@@ -5,6 +5,7 @@ from collections.abc import Collection
 from typing import Final
 
 from qpsdk.header import Header
+from qpsdk.log import text_of
 from qpsdk.message import Connection, Transaction
 
 NAME: Final = "Authentication-Results"
@@ -23,8 +24,11 @@ def authentication_results(transaction: Transaction, authserv_id: str) -> str:
         authserv_id: Our name in it, by which others know that it is ours.
     """
     results = [_auth(transaction.connection)]
-    # A plugin may quote what a client said: that stays on its line.
-    results += [_UNSAFE.sub(" ", result) for result in transaction.authentication_results]
+    for result in transaction.authentication_results:
+        # A plugin may quote what a client said: that stays on its line.
+        text = _UNSAFE.sub(" ", text_of(result)).encode("utf-8", "replace").decode().strip()
+        if text:
+            results.append(text)
     return authserv_id + "".join([f";\n\t{result}" for result in results])
 
 

@@ -144,7 +144,8 @@ class Settings:
         listen: Addresses to listen on.
         tls_before_auth: AUTH is offered under TLS only.
         tls_handshake_timeout: Seconds that a client has for the handshake.
-        authserv_id: Our name in Authentication-Results (RFC 8601, 2.5): `me-auth-results`, or `me`.
+        authserv_id: Our name in Authentication-Results (RFC 8601, 2.5): `me-auth-results`; empty
+            for `me`.
     """
 
     me: str = "localhost"
@@ -157,7 +158,7 @@ class Settings:
     listen: tuple[str, ...] = ()
     tls_before_auth: bool = False
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
-    authserv_id: str = "localhost"
+    authserv_id: str = ""
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -166,9 +167,8 @@ class Settings:
         Raises:
             ConfigError: One of them is wrong; file, line and what would be right are in it.
         """
-        me = config.parse("me", _host_name, "") or platform.node() or "localhost"
         return cls(
-            me=me,
+            me=config.parse("me", _host_name, "") or platform.node() or "localhost",
             limits=Limits(message=config.parse("databytes", _bytes, 0)),
             bare_newline=config.parse("bare_newline", _bare_newline, "reject"),
             size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
@@ -180,7 +180,7 @@ class Settings:
             tls_handshake_timeout=config.parse(
                 "tls_handshake_timeout", _seconds, DEFAULT_HANDSHAKE_TIMEOUT
             ),
-            authserv_id=config.parse("me-auth-results", _host_name, me),
+            authserv_id=config.parse("me-auth-results", _host_name, ""),
         )
 
 

@@ -42,7 +42,7 @@ def protocol(transaction: Transaction) -> str:
     The latter two have an S behind them under TLS, and then an A where the client authenticated.
     """
     connection = transaction.connection
-    if connection.hello != "ehlo":
+    if connection.hello != "ehlo" and not transaction.smtputf8:
         return "SMTP"
     name = "UTF8SMTP" if transaction.smtputf8 else "ESMTP"
     return name + "S" * (connection.tls is not None) + "A" * bool(connection.auth_user)

@@ -420,11 +420,12 @@ class Session:
 
     async def _settle_header(self, transaction: Transaction) -> None:
         """Add our fields, and rename those that only look like ours."""
-        header, settings = transaction.header, self._settings
+        header, me = transaction.header, self._settings.me
+        us = self._settings.authserv_id or me
         assert header is not None
-        if forged := rename_forged(header, (settings.authserv_id, settings.me)):
+        if forged := rename_forged(header, (us, me)):
             self._log(LOGINFO, f"forged Authentication-Results renamed: {forged}")
-        header.prepend(NAME, authentication_results(transaction, settings.authserv_id))
+        header.prepend(NAME, authentication_results(transaction, us))
         await self._add_received(transaction, header)
 
     async def _add_received(self, transaction: Transaction, header: Header) -> None:

@@ -138,6 +138,9 @@ def test_defaults() -> None:
         timeout=300.0,
         loglevel=LogLevel.LOGWARN,
         listen=(),
+        tls_before_auth=False,
+        tls_handshake_timeout=30.0,
+        authserv_id="",
     )
 
 
@@ -163,6 +166,11 @@ SETTINGS = [
         "listen",
         ("127.0.0.1:25", "[::1]:25", "unix:/x"),
     ),
+    ("listen", "tls:[::]:465", "listen", ("tls:[::]:465",)),
+    ("tls_before_auth", "1", "tls_before_auth", True),
+    ("tls_before_auth", "0", "tls_before_auth", False),
+    ("tls_handshake_timeout", "7", "tls_handshake_timeout", 7.0),
+    ("me-auth-results", "mail.example.com", "authserv_id", "mail.example.com"),
 ]
 
 
