@@ -204,6 +204,9 @@ WRONG = [
     ("loglevel", "LOGLOUD", LEVEL),
     ("listen", "127.0.0.1", ADDRESS),
     ("listen", "127.0.0.1:99999", ADDRESS),
+    ("tls_before_auth", "yes", "is not known; write 1 for yes or 0 for no"),
+    ("tls_handshake_timeout", "0", SECONDS),
+    ("me-auth-results", "a b", HOST),
 ]
 
 

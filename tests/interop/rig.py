@@ -205,7 +205,7 @@ class RunningHost:
             self.kill()
             raise AssertionError(f"the host said {line!r} and {self.log()!r}")
         self.listen = line.removeprefix("listening on ").rstrip()
-        host, _, port = self.listen.rpartition(":")
+        host, _, port = self.listen.removeprefix("tls:").rpartition(":")
         self.address = (host, int(port)) if port.isdigit() else ("", 0)
 
     def connect(self, *, greeted: bool = True) -> Client:
