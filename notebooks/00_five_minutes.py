@@ -101,11 +101,11 @@ async with smtp(Gone(), Ours(), "queue/qmqp_forward 192.0.2.1", connect=fake.con
 # what arrived there:
 
 # %%
-for message in fake.messages:
-    print(message.sender, "to", *message.recipients)
-    print(message.message.decode())
+message = fake.only_message()
+message.explain()
 
 # %% [markdown]
+# A message travels over QMQP as netstrings: each is a length, a colon, so many bytes, and a comma.
 # Ann gets the mail, Bob does not, and the server has written on top where it came from. Addresses
 # and messages are `bytes`, as on the wire: nothing is decoded that nobody asked to read.
 #

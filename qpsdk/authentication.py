@@ -3,14 +3,13 @@
 import secrets
 from typing import Final
 
-from qpsdk.constants import DECLINED, LOGERROR, LOGINFO, LOGNOTICE, OK
+from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.log import text_of
 from qpsdk.plugin import Host
 from qpsdk.reply import Reply
-from qpsdk.smtp import Credentials
+from qpsdk.smtp import Auth, Credentials
 from qpsdk.smtp.commands import CommandError
-from qpsdk.smtp.sasl import MECHANISMS, Exchange, new_ticket, parse
+from qpsdk.smtp.sasl import MECHANISMS, Exchange, new_ticket
 from qpsdk.verdicts import Verdicts
 
 _NOT_OFFERED: Final = Reply.make(502, "AUTH is not offered here", "5.5.1")
@@ -41,7 +40,7 @@ class Authentication:
             return []
         return self._mechanisms
 
-    async def begin(self, arguments: bytes) -> Reply | tuple[Exchange, Reply]:
+    async def begin(self, event: Auth) -> Reply | tuple[Exchange, Reply]:
         """The reply to AUTH, or where more has to be said, the exchange and its challenge."""
         if not self._mechanisms:
             return _NOT_OFFERED
@@ -49,16 +48,13 @@ class Authentication:
             return _TLS_FIRST
         if self._connection.auth_user:
             return _TWICE
+        mechanism = event.mechanism.upper()
+        if mechanism not in self.offered:
+            return _UNKNOWN
+        ticket = new_ticket(secrets.token_hex(16), self._host.clock(), self._host.settings.me)
+        exchange = Exchange(mechanism, ticket)
         try:
-            mechanism, initial = await self._parse(arguments)
-            mechanism = mechanism.upper()
-            if mechanism not in self.offered:
-                return _UNKNOWN
-            settings, now = self._host.settings, self._host.clock()
-            exchange = Exchange(mechanism, new_ticket(secrets.token_hex(16), now, settings.me))
-            answer = exchange.start(initial)
-        except ValueError as error:
-            return Reply.make(501, text_of(error), "5.5.4")
+            answer = exchange.start(event.initial)
         except CommandError as error:
             return error.reply
         return await self.judge(answer) if isinstance(answer, Credentials) else (exchange, answer)
@@ -93,27 +89,6 @@ class Authentication:
         if self._connection.auth_user:
             self._connection.relay_client = self._relayed_before
         self._connection.auth_user, self._connection.auth_mechanism = b"", ""
-
-    async def _parse(self, arguments: bytes) -> tuple[str, bytes | None]:
-        """Read the arguments of AUTH with a plugin's parser, or our own.
-
-        Raises:
-            ValueError: They are none; the text is for the client.
-        """
-        outcome = await self._verdicts.ask("auth_parse", self._connection, self._connection)
-        if outcome.constant is not OK:
-            return parse(arguments)
-        try:
-            match outcome.message(arguments):
-                case (str() as mechanism, bytes() | None as initial):
-                    return mechanism, initial
-            problem = "gave no mechanism with an initial response or None"
-        except ValueError:
-            raise
-        except Exception as error:
-            problem = f"failed: {type(error).__name__}"  # its text may have a password in it
-        self._verdicts.log(LOGERROR, f"auth_parse: the parser {problem}", outcome.plugin)
-        raise ValueError("Syntax error")
 
 
 def _hook(mechanism: str) -> str:

@@ -94,7 +94,7 @@ class Dispatcher:
     async def run(
         self,
         name: str,
-        about: Connection | Transaction,
+        about: Connection | Transaction | None,
         arguments: tuple[Any, ...],
         work: Work | None = None,
     ) -> Outcome:
@@ -104,7 +104,7 @@ class Dispatcher:
 
         Args:
             name: A hook that some plugin has.
-            about: Whose hook it is; the answers are kept with it.
+            about: Whose hook it is, and the answers are kept with it; None if it is the host's.
             arguments: What each plugin is given.
             work: Lets the caller call off what it waits for.
 
@@ -113,10 +113,8 @@ class Dispatcher:
         """
         hook = HOOKS[name]
         work = work or Work()
-        if isinstance(about, Transaction):
-            connection, transaction = about.connection, about
-        else:
-            connection, transaction = about, None
+        transaction = about if isinstance(about, Transaction) else None
+        connection = about.connection if isinstance(about, Transaction) else about
         queued = transaction if hook is _QUEUE else None
         outer_scene = scene.get()
         try:
@@ -138,7 +136,7 @@ class Dispatcher:
                 seconds = perf_counter() - started
                 if seconds > HELD_LOOP and not waited:
                     log(LOGERROR, _HELD_LOOP.format(seconds))
-                if hook.ignored:
+                if hook.ignored or about is None:
                     continue
                 about.answers.append(Answer(name, step.plugin, constant, message, seconds))
                 if queued is not None:
@@ -160,6 +158,27 @@ class Dispatcher:
             return NO_OPINION
         finally:
             scene.set(outer_scene)
+
+    async def shutdown(self) -> None:
+        """Have each plugin end what it has begun, the last one first."""
+        for plugin in reversed(self.plugins):
+            scene.set(Scene(hook="shutdown", plugin=plugin.name))
+            try:
+                ending = plugin.shutdown()
+                if ending is None:
+                    continue
+                task = asyncio.get_running_loop().create_task(_contain(ending))
+                await asyncio.wait({task}, timeout=SHUTDOWN_LIMIT)
+                if task.done():
+                    task.result()
+                else:
+                    task.cancel()
+                    log(LOGERROR, f"took longer than {SHUTDOWN_LIMIT:g} s")
+            except (Exception, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
+                    raise
+                log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
+        scene.set(Scene())
 
     async def _wait(
         self,
@@ -219,6 +238,9 @@ async def _contain(work: Awaitable[Any]) -> Any:
     except SystemExit as error:
         raise RuntimeError("the plugin called sys.exit()") from error
 
+
+SHUTDOWN_LIMIT: Final = 5.0
+"""Seconds that a plugin may take to end what it has begun, when the host stops."""
 
 PATIENCE: Final = 5.0
 """Seconds after which a plugin is reported that goes on when it was cancelled."""

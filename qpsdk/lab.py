@@ -2,7 +2,7 @@
 
 import asyncio
 import smtplib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
 from importlib.resources import files
@@ -12,15 +12,15 @@ from rich.text import Text
 
 from qpsdk.config import Config
 from qpsdk.constants import Constant
-from qpsdk.errors import NetstringError, SetupError
+from qpsdk.errors import SetupError
+from qpsdk.explain import explain
 from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
-from qpsdk.netstring import decode_all
-from qpsdk.qmqp import Response
 from qpsdk.server.host import Server, new_host, run_loop, stop_signal
 from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
-from qpsdk.testing import Captured, FakeQMQPServer
+from qpsdk.testing import Conversation, FakeQMQPServer
+from qpsdk.testing.qmqp_script import Act
 
 SHOWN_LINES = 20
 """Lines of a message that are shown; of the rest, only how many there are."""
@@ -65,15 +65,18 @@ class Display:
         line.append(f"{message} ({answer.seconds * 1000:.1f} ms)")
         self._console.print(line)
 
-    def qmqp(self, captured: Captured, response: Response) -> None:
-        self._console.print(Text(f"QMQP   the package, {len(captured.raw)} bytes:", "bold magenta"))
-        self._show_netstrings(captured.raw)
-        self._console.print(Text("QMQP   the response:", "bold magenta"))
-        self._show_netstrings(response.encode())
-
-    def _show_netstrings(self, data: bytes) -> None:
-        for line in explain(data):
-            self._console.print(Text("         ") + line)
+    def qmqp(self, conversation: Conversation) -> None:
+        said = f"QMQP   the package, {conversation.size} bytes:"
+        self._console.print(Text(said, "bold magenta"))
+        if conversation.size:
+            self._console.print(conversation.explain())
+        if conversation.fault:
+            self._console.print(Text(f"QMQP   discarded: {conversation.fault}", "bold red"))
+        if conversation.reply:
+            self._console.print(Text("QMQP   the response:", "bold magenta"))
+            self._console.print(explain(conversation.reply))
+        else:
+            self._console.print(Text("QMQP   no response", "bold magenta"))
 
     def _show_lines(
         self, connection: Connection, who: str, data: bytes, style: str, limit: int
@@ -81,31 +84,6 @@ class Display:
         for line in data.removesuffix(b"\r\n").split(b"\r\n", limit)[:limit]:
             text = escape(line[:200].decode("utf-8", "backslashreplace"))
             self._console.print(Text(f"{connection.id} {who} {text}", style))
-
-
-def explain(data: bytes) -> Iterator[Text]:
-    """A netstring, a line for each that it is made of, lengths and commas marked."""
-    (content,) = decode_all(data, count=1)
-    try:
-        values = decode_all(content)
-    except NetstringError:  # nothing nested: a response
-        yield _netstring(content)
-        return
-    yield Text(f"{len(content)}:", "yellow")
-    for value in values:
-        yield Text("  ") + _netstring(value)
-    yield Text(",", "yellow")
-
-
-def _netstring(value: bytes) -> Text:
-    first = value.split(b"\n", SHOWN_LINES)
-    lines = [escape(line[:200].decode("utf-8", "backslashreplace")) for line in first]
-    if len(first) > SHOWN_LINES and first[-1]:
-        lines[SHOWN_LINES:] = [f"... {value.count(10) - SHOWN_LINES} more lines"]
-    text = Text(f"{len(value)}:", "yellow")
-    for number, line in enumerate(lines):
-        text.append(f"\n             {line}" if number else line, "default")
-    return text.append(",", "yellow")
 
 
 def run(listen: Endpoint, qmqp: Endpoint, console: Console) -> None:
@@ -142,8 +120,14 @@ def demo(console: Console) -> None:
     run_loop(main)
 
 
-def fake_qmqp(listen: Endpoint, console: Console) -> None:
+def fake_qmqp(
+    listen: Endpoint, console: Console, profile: str = "strict", script: Sequence[Act] = ()
+) -> None:
     """Run the fake server alone until SIGTERM or SIGINT.
+
+    Args:
+        profile: One of `qpsdk.testing.qmqp_profiles.PROFILES`.
+        script: What to do with each connection; the last for all after.
 
     Raises:
         SetupError: The address cannot be listened on.
@@ -151,7 +135,8 @@ def fake_qmqp(listen: Endpoint, console: Console) -> None:
 
     async def main() -> None:
         stopped = stop_signal()
-        fake = FakeQMQPServer(Display(console).qmqp)
+        fake = _fake(Display(console), profile)
+        fake.script(*script)
         try:
             console.print(f"listening on {await _listen(fake, listen)}")
             await stopped.wait()
@@ -167,7 +152,7 @@ async def _lab(
 ) -> AsyncIterator[tuple[Endpoint, Endpoint]]:
     """Fake server and host at work; their addresses."""
     display = Display(console)
-    fake = FakeQMQPServer(display.qmqp)
+    fake = _fake(display)
     try:
         qmqp_at = await _listen(fake, qmqp)
         config = sample_config()
@@ -178,6 +163,17 @@ async def _lab(
             yield server.endpoints[0], qmqp_at
     finally:
         await fake.close()
+
+
+def _fake(display: Display, profile: str = "strict") -> FakeQMQPServer:
+    """A server that shows what comes, and does not keep it."""
+
+    def show(conversation: Conversation) -> None:
+        display.qmqp(conversation)
+        fake.clear()
+
+    fake = FakeQMQPServer(show, profile=profile)
+    return fake
 
 
 async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:

@@ -166,6 +166,12 @@ class Plugin:
         that this method does not take refuses to start, so say in the signature what you take.
         """
 
+    def shutdown(self) -> Awaitable[None] | None:
+        """Called once when the host stops and all sessions have ended; may be ``async``.
+
+        The place to close what `register` or a hook has opened for all connections.
+        """
+
     def register_hook(self, hook: str, method: Method, *, first: bool = False) -> None:
         """Have `method` run in a hook, after those registered before, or `first` of all.
 

@@ -30,6 +30,7 @@ from qpsdk.errors import (
 from qpsdk.header import Header
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
+from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.plugin import Host
 from qpsdk.received import auth_comment, protocol, received, tls_comment
 from qpsdk.reply import Reply
@@ -49,6 +50,7 @@ from qpsdk.smtp import (
     Recipient,
     Reset,
     Unknown,
+    Unparsed,
     Verify,
 )
 from qpsdk.smtp.steps import State
@@ -88,7 +90,8 @@ class Session:
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline)
+        unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
+        self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -274,7 +277,7 @@ class Session:
         self._log(LOGINFO, " ".join(connection.tls))
 
     async def _auth(self, event: Auth) -> None:
-        answer = await self._authentication.begin(event.arguments)
+        answer = await self._authentication.begin(event)
         if isinstance(answer, Reply):
             self._engine.reply(answer)
         else:
@@ -282,6 +285,11 @@ class Session:
 
     async def _credentials(self, event: Credentials) -> None:
         self._engine.reply(await self._authentication.judge(event))
+
+    async def _unparsed(self, event: Unparsed) -> None:
+        command = await parse(self._verdicts, self._engine, event)
+        if command is not None:
+            await _HANDLERS[type(command)](self, command)
 
     async def _mail(self, event: Mail) -> None:
         await self._reset_transaction()
@@ -527,6 +535,7 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Verify: Session._verify,
     Noop: Session._noop,
     Help: Session._help,
+    Unparsed: Session._unparsed,
     Unknown: Session._unknown,
     Auth: Session._auth,
     Credentials: Session._credentials,

@@ -122,8 +122,10 @@ class Verdicts:
             return own
         return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
 
-    def log(self, level: LogLevel, text: str, plugin: str = "") -> None:
+    def log(
+        self, level: LogLevel, text: str, plugin: str = "", error: Exception | None = None
+    ) -> None:
         """Write a line about this connection, outside any hook."""
         if enabled(level):
             scene.set(Scene(self.connection, self.connection.transaction, "", plugin))
-            log(level, text)
+            log(level, text, error=error)

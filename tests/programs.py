@@ -16,6 +16,8 @@ PACKAGES = {
     "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
+    "postconf": "postfix",
+    "postfix": "postfix",
     "qmqpd": "postfix",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",

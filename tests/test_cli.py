@@ -42,7 +42,14 @@ def test_help(option: str) -> None:
     """Help names the commands, and what each is for."""
     result = run(option)
     assert result.returncode == 0
-    for words in ("serve", "fake-qmqp", "lab", "Run plugins on real mail", "--version"):
+    for words in (
+        "serve",
+        "fake-qmqp",
+        "lab",
+        "netstring",
+        "Run plugins on real mail",
+        "--version",
+    ):
         assert words in result.stdout
 
 
@@ -116,16 +123,18 @@ def test_no_config_directory(tmp_path: Path) -> None:
     ("arguments", "told"),
     [
         (["fake-qmqp", "--listen", "nowhere"], "'nowhere' is no address; write HOST:PORT"),
-        (["fake-qmqp", "--listen", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["fake-qmqp", "--listen", "unix:/no/x"], "cannot listen on unix:/no/x: "),
         (["fake-qmqp", "--listen", "192.0.2.1:0"], "cannot listen on 192.0.2.1:0: "),
+        (["fake-qmqp", "--profile", "x"], "--profile: 'x' is none; write strict, qmail, postfix"),
+        (["fake-qmqp", "--script", "x"], "--script: x at character 1: no such act; "),
         (["lab", "--listen", "25"], "'25' is no address; write HOST:PORT"),
         (["lab", "--qmqp", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
         (["serve", "--listen", "25"], "listen: '25' is no address; write HOST:PORT"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_wrong_address(arguments: list[str], told: str, config: Path) -> None:
-    """An address that is none is told in one line by every command."""
+def test_wrong_options(arguments: list[str], told: str, config: Path) -> None:
+    """An option that is wrong is told in one line by every command."""
     extra = ["--config", str(config)] if arguments[0] == "serve" else []
     result = run(*arguments, *extra)
     assert result.returncode == 2

@@ -29,6 +29,7 @@ from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory
+from qpsdk.testing import smtp
 
 SOON = 0.05
 """Seconds: the time limit of plugins that are to be over it."""
@@ -770,3 +771,68 @@ def test_blocking_is_lent() -> None:
     arguments = (new_transaction(), "sender", "params")
     assert asyncio.run(dispatcher.run("mail", arguments[0], arguments)).constant is OK
     assert ran == [("sender", "params")]
+
+
+# The life of a host
+
+
+def test_post_fork_and_shutdown() -> None:
+    """A host begins with post_fork, in order, and ends with each plugin's shutdown, last first."""
+    said: list[str] = []
+
+    class Plain(Plugin):
+        def hook_post_fork(self) -> None:
+            said.append("plain begins")
+
+        def shutdown(self) -> None:
+            said.append("plain ends")
+
+    class Later(Plugin):
+        async def hook_post_fork(self) -> None:
+            said.append("later begins")
+
+        async def shutdown(self) -> None:
+            await asyncio.sleep(0)
+            said.append("later ends")
+
+    async def main() -> None:
+        async with smtp(Plain(), Later()):
+            said.append("greeted")
+
+    asyncio.run(main())
+    assert said == ["plain begins", "later begins", "greeted", "later ends", "plain ends"]
+
+
+def test_shutdown_that_fails(logged: "Logged", monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin that fails at its end, or does not come to one, keeps no other from ending."""
+    monkeypatch.setattr("qpsdk.dispatcher.SHUTDOWN_LIMIT", 0.01)
+    ended: list[str] = []
+
+    class First(Plugin):
+        def shutdown(self) -> None:
+            ended.append("first")
+
+    class Crashes(Plugin):
+        def shutdown(self) -> None:
+            raise KeyError("oops")
+
+    class CrashesLater(Plugin):
+        async def shutdown(self) -> None:
+            raise SystemExit(3)
+
+    class Hangs(Plugin):
+        async def shutdown(self) -> None:
+            await asyncio.Event().wait()
+
+    async def main() -> None:
+        plugins = (First(), Crashes(), CrashesLater(), Hangs())
+        await Dispatcher(plugins, asyncio.to_thread).shutdown()
+
+    asyncio.run(main())
+    assert ended == ["first"]
+    lines = [line for line in logged.lines if not line.startswith(" ")]
+    assert lines == [
+        "LOGERROR (shutdown) Hangs: took longer than 0.01 s",
+        "LOGCRIT (shutdown) CrashesLater: failed: RuntimeError: the plugin called sys.exit()",
+        "LOGCRIT (shutdown) Crashes: failed: KeyError: 'oops'",
+    ]

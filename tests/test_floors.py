@@ -16,8 +16,8 @@ FLOORS = {
     0: "constants errors address reply netstring header stream",
     1: "smtp qmqp",
     2: "hooks message plugin config loader dispatcher log received spool authresults",
-    3: "session verdicts authentication",
-    4: "server testing plugins scaffold cli lab __main__",
+    3: "session verdicts parsing authentication",
+    4: "server testing plugins scaffold explain cli lab __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""
 
@@ -87,8 +87,8 @@ def test_imports_are_read() -> None:
     """The reading itself works: on relative, absolute and nested imports."""
     assert "qpsdk.errors" in imports("qpsdk.header")
     assert "qpsdk.netstring" in imports("qpsdk.qmqp.protocol")
-    assert "qpsdk.server.stream" in imports("qpsdk.testing.fake_qmqp")
-    assert "qpsdk.server.stream" not in imports("qpsdk.testing.fake_qmqp", everywhere=False)
+    assert "qpsdk.server.stream" in imports("qpsdk.testing.door")
+    assert "qpsdk.server.stream" not in imports("qpsdk.testing.door", everywhere=False)
     assert {"re", "qpsdk.reply"} <= imports("qpsdk.smtp.commands")
 
 

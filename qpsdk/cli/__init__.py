@@ -2,11 +2,11 @@
 
 import sys
 
-from qpsdk.cli import lab, serve
+from qpsdk.cli import lab, netstring, serve
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
-__all__ = ["app", "lab", "main", "serve"]
+__all__ = ["app", "lab", "main", "netstring", "serve"]
 
 
 def main() -> None:

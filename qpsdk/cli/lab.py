@@ -12,12 +12,37 @@ from qpsdk.stream import Endpoint
 
 @app.command()
 def fake_qmqp(
-    listen: Annotated[str, typer.Option(help="HOST:PORT; port 0 for any.")] = "127.0.0.1:6280",
+    listen: Annotated[
+        str, typer.Option(help="HOST:PORT, port 0 for any, or unix:PATH.")
+    ] = "127.0.0.1:6280",
+    profile: Annotated[
+        str, typer.Option(help="How packages are read: strict, qmail or postfix.")
+    ] = "strict",
+    script: Annotated[
+        str,
+        typer.Option(help='An act for each connection: "accept, defer(busy), close_at(4096)".'),
+    ] = "",
 ) -> None:
-    """Run a QMQP server that accepts every message and delivers none."""
-    from qpsdk import lab
+    """Run a QMQP server that delivers nothing, and does to each connection what it is told.
 
-    lab.fake_qmqp(_endpoint(listen), Console(highlight=False, soft_wrap=True))
+    The acts of a script are used in turn, the last for all connections after. There are:
+    accept, defer and reject with a text; answer with any bytes in quotes; empty, unknown,
+    no_comma, leading_zeros, huge_length, trailing, eight_bit; late(SECONDS), drip(BYTES),
+    cut_reply(BYTES); close_at(OFFSET), no_reply, rst, silence, stall, refuse. Replies take at=,
+    delay=, drip=, cut= and rst=true, such as: defer(busy, at=100).
+    """
+    from qpsdk import lab
+    from qpsdk.testing.qmqp_profiles import PROFILES
+    from qpsdk.testing.qmqp_script import parse
+
+    if profile not in PROFILES:
+        raise SetupError(f"--profile: {profile!r} is none; write {', '.join(PROFILES)}")
+    try:
+        acts = parse(script) if script else ()
+    except ValueError as error:
+        raise SetupError(f"--script: {error}") from None
+    console = Console(highlight=False, soft_wrap=True)
+    lab.fake_qmqp(_endpoint(listen, unix=True), console, profile, acts)
 
 
 @app.command("lab")
@@ -36,11 +61,11 @@ def lab_(
         lab.run(_endpoint(listen), _endpoint(qmqp), console)
 
 
-def _endpoint(text: str) -> Endpoint:
+def _endpoint(text: str, *, unix: bool = False) -> Endpoint:
     try:
         endpoint = Endpoint.parse(text)
     except ValueError as error:
         raise SetupError(str(error)) from None
-    if endpoint.path:
+    if endpoint.path and not unix:
         raise SetupError(f"{text!r} is no TCP address; write HOST:PORT or [V6]:PORT")
     return endpoint

@@ -16,7 +16,8 @@ def serve(
     listen: Annotated[
         list[str] | None,
         typer.Option(
-            help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated."
+            help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated. "
+            "With tls: before it, TLS from the start."
         ),
     ] = None,
 ) -> None:

@@ -84,6 +84,7 @@ class Server:
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
+        self._stopped = False
         self._listeners: list[asyncio.Server] = []
 
     async def __aenter__(self) -> "Server":
@@ -95,6 +96,9 @@ class Server:
         async with AsyncExitStack() as undo:
             undo.callback(self._host.spool.close)
             _ = self._host.spool.path  # made now, so that a wrong one is told at the start
+            undo.push_async_callback(self._dispatcher.shutdown)
+            if "post_fork" in self._dispatcher.hooks:
+                await self._dispatcher.run("post_fork", None, ())
             undo.push_async_callback(self._close_listeners)
             for endpoint in self._listen:
                 await self._open(endpoint)
@@ -123,6 +127,9 @@ class Server:
             for session in list(self._sessions.values()):
                 session.abandon(at_once=at_once)
             await self._wait_for_sessions(FAREWELL)
+        if not self._stopped:
+            self._stopped = True
+            await self._dispatcher.shutdown()
         self._host.spool.close()
 
     async def _wait_for_sessions(self, seconds: float) -> None:

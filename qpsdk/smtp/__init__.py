@@ -22,6 +22,7 @@ from qpsdk.smtp.events import (
     Recipient,
     Reset,
     Unknown,
+    Unparsed,
     Verify,
 )
 from qpsdk.smtp.limits import Limits
@@ -44,5 +45,6 @@ __all__ = [
     "Recipient",
     "Reset",
     "Unknown",
+    "Unparsed",
     "Verify",
 ]

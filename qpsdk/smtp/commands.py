@@ -38,6 +38,7 @@ def _error(code: int, text: str, enhanced: str) -> CommandError:
 _PATH = rb'[ \t]*(<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>|[^\s<>"]++)(?:[ \t]++(.*))?\Z'
 _MAIL: Final = re.compile(rb"FROM:" + _PATH, re.IGNORECASE)
 _RCPT: Final = re.compile(rb"TO:" + _PATH, re.IGNORECASE)
+_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20})(?:[ \t]+([!-~]+))?")  # RFC 4954, 8
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -94,6 +95,13 @@ def _read_verify(rest: bytes) -> Event:
     return Verify(rest)
 
 
+def _read_auth(rest: bytes) -> Event:
+    command = _AUTH.fullmatch(rest)
+    if command is None:
+        raise _error(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
+    return Auth(command[1].decode("ascii"), command[2])
+
+
 def _without_argument(verb: str, event: Event) -> Callable[[bytes], Event]:
     def read(rest: bytes) -> Event:
         if rest:
@@ -113,7 +121,7 @@ READERS: Final[dict[str, Callable[[bytes], Event]]] = {
     "NOOP": Noop,
     "VRFY": _read_verify,
     "HELP": Help,
-    "AUTH": Auth,
+    "AUTH": _read_auth,
     "QUIT": _without_argument("QUIT", Quit()),
 }
 """By verb, what makes the command of the rest of its line, or raises `CommandError`."""

@@ -4,12 +4,22 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+from collections.abc import Callable, Collection
 from typing import Final, Literal
 
 from qpsdk.reply import Reply
 from qpsdk.smtp.commands import READERS, CommandError, split
 from qpsdk.smtp.data import DataDecoder
-from qpsdk.smtp.events import Block, Credentials, Event, Hangup, Mail, MessageEnd, Unknown
+from qpsdk.smtp.events import (
+    Block,
+    Credentials,
+    Event,
+    Hangup,
+    Mail,
+    MessageEnd,
+    Unknown,
+    Unparsed,
+)
 from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.sasl import Exchange
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
@@ -58,6 +68,8 @@ class Engine:
         "_refusal",
         "_searched",
         "_skipping",
+        "_unparsed",
+        "_unread",
         "auth_offered",
         "bare_newline",
         "limits",
@@ -69,8 +81,16 @@ class Engine:
         me: str,
         limits: Limits | None = None,
         bare_newline: BareNewline = "reject",
+        unparsed: Collection[str] = (),
     ) -> None:
-        """`me` is this host's name, which a 421 begins with."""
+        """Wait for the greeting.
+
+        Args:
+            me: This host's name, which a 421 begins with.
+            limits: What a client may ask of us.
+            bare_newline: What to do with a CR or LF that stands alone in a message.
+            unparsed: The verbs that come as `Unparsed`.
+        """
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
         self.auth_offered = False  # MAIL may have a parameter AUTH=
@@ -89,6 +109,8 @@ class Engine:
         self._refusal: Reply | None = None
         self._recipients = 0
         self._bad_commands = 0
+        self._unparsed = unparsed
+        self._unread = b""  # the arguments of a command that came as Unparsed
 
     def receive(self, data: bytes) -> None:
         """Take what came from the client; no bytes mean that it ended its side."""
@@ -157,7 +179,7 @@ class Engine:
         """
         self._pending = ""
         self._exchange = exchange
-        self._out.append(bytes(challenge))
+        self._out.append(challenge.wire)
 
     def restart(self) -> None:
         """Forget all that the client has said, and what it has said too early.
@@ -169,6 +191,23 @@ class Engine:
         self._skipping = False
         self._recipients = 0
         self.auth_offered = False
+
+    def parse(self, read: Callable[[bytes], Event] | None = None) -> Event | None:
+        """Read the command that has just come as `Unparsed`.
+
+        Args:
+            read: Makes the event of the command's arguments, or raises `CommandError`. None for
+                our own way.
+
+        Returns:
+            None if it was refused, and answered.
+        """
+        verb, self._pending = self._pending, ""
+        try:
+            return self._read_arguments(verb, self._unread, read or READERS[verb])
+        except CommandError as error:
+            self._complain(error.reply)
+            return None
 
     def refuse_message(self, reply: Reply) -> None:
         """Keep nothing more of the message that is coming; `reply` goes out after its end."""
@@ -225,7 +264,16 @@ class Engine:
         if verb == "MAIL":
             # It ends the transaction before it even where we refuse it ourselves.
             self.state, self._recipients = steps[self.state][1], 0
-        event = reader(arguments)
+        if verb in self._unparsed:
+            self._pending, self._unread = verb, arguments
+            return Unparsed(verb)
+        return self._read_arguments(verb, arguments, reader)
+
+    def _read_arguments(
+        self, verb: str, arguments: bytes, read: Callable[[bytes], Event]
+    ) -> Event | None:
+        """The event of a command that is in order, or None if it was answered here."""
+        event = read(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
             self._out.append(_TOO_LARGE.wire)
             return None
@@ -247,7 +295,7 @@ class Engine:
         if isinstance(answer, Credentials):
             self._exchange, self._pending = None, "AUTH"
             return answer
-        self._out.append(bytes(answer))
+        self._out.append(answer.wire)
         return None
 
     def _complain(self, reply: Reply) -> None:

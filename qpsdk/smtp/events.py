@@ -1,7 +1,7 @@
 """What a client did: frozen values, made by the engine, legal by the time they exist.
 
-Each of them but `Block` and `Hangup` waits for exactly one reply. Those without fields are no
-tuples: an empty tuple would count as false.
+Each of them but `Block`, `Unparsed` and `Hangup` waits for exactly one reply. Those without fields
+are no tuples: an empty tuple would count as false.
 """
 
 from collections.abc import Mapping
@@ -87,9 +87,17 @@ class Quit:
 
 
 class Auth(NamedTuple):
-    """AUTH, not read any further, since a plugin may replace what reads it."""
+    """AUTH.
 
-    arguments: bytes
+    Attributes:
+        initial: What the client already says, in base64; None if it waits for a challenge.
+    """
+
+    mechanism: str
+    initial: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Auth(mechanism={self.mechanism!r}, ...)"  # no secret
 
 
 class Credentials(NamedTuple):
@@ -112,6 +120,12 @@ class Credentials(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Credentials(mechanism={self.mechanism!r}, user={self.user!r}, ...)"  # no secret
+
+
+class Unparsed(NamedTuple):
+    """A command, in order, whose arguments the caller would like to read: see `Engine.parse`."""
+
+    verb: str
 
 
 class Unknown(NamedTuple):
@@ -141,6 +155,7 @@ Event = (
     | Quit
     | Auth
     | Credentials
+    | Unparsed
     | Unknown
     | Hangup
 )

@@ -12,7 +12,6 @@ from qpsdk.smtp.events import Credentials
 MECHANISMS: Final = ("PLAIN", "LOGIN", "CRAM-MD5")
 """What we can do, as EHLO lists it."""
 
-_COMMAND: Final = re.compile(rb"([A-Za-z0-9_-]{1,20})(?:[ \t]+([!-~]+))?")
 _DIGEST: Final = re.compile(rb"[0-9A-Fa-f]{32}")
 
 _Steps = Generator[bytes, bytes, Credentials]
@@ -22,21 +21,6 @@ challenge to a client that sent no initial response."""
 
 def _refusal(code: int, text: str, enhanced: str) -> CommandError:
     return CommandError(Reply.make(code, text, enhanced))
-
-
-def parse(arguments: bytes) -> tuple[str, bytes | None]:
-    """The arguments of AUTH: the mechanism, and the initial response, which is still base64.
-
-    >>> parse(b"PLAIN AHUAcA=="), parse(b"login")
-    (('PLAIN', b'AHUAcA=='), ('login', None))
-
-    Raises:
-        ValueError: They are none.
-    """
-    match = _COMMAND.fullmatch(arguments)
-    if match is None:
-        raise ValueError("Syntax: AUTH mechanism [initial-response]")
-    return match[1].decode("ascii"), match[2]
 
 
 class Exchange:

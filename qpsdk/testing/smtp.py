@@ -153,6 +153,8 @@ async def smtp(
     loaded = [_load(plugin, host) for plugin in plugins]
     dispatcher = Dispatcher(loaded, host.run_blocking)
     connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+    if "post_fork" in dispatcher.hooks:
+        await dispatcher.run("post_fork", None, ())
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
@@ -163,6 +165,7 @@ async def smtp(
     finally:
         client.end()
         await task
+        await dispatcher.shutdown()
         host.spool.close()
 
 

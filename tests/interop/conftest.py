@@ -38,7 +38,7 @@ def fake_of_module() -> Iterator[FakeServer]:
 @pytest.fixture
 def fake(fake_of_module: FakeServer) -> FakeServer:
     """The module's fake QMQP server, with nothing in it yet."""
-    fake_of_module.messages.clear()
+    fake_of_module.fake.clear()
     return fake_of_module
 
 

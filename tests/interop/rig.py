@@ -24,7 +24,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
 
+from qpsdk.stream import Endpoint
 from qpsdk.testing import Captured, FakeQMQPServer
+from qpsdk.testing.fake_qmqp import ANY_PORT
+from qpsdk.testing.qmqp_profiles import Profile
+from qpsdk.testing.qmqp_script import Act
 from tests.programs import needs
 
 PATIENCE = 15.0
@@ -296,16 +300,24 @@ def running_host(
 class FakeServer:
     """The package's fake QMQP server on a socket, with a loop and a thread of its own."""
 
-    def __init__(self) -> None:
-        self.fake = FakeQMQPServer()
+    def __init__(
+        self,
+        *,
+        profile: Profile | str = "strict",
+        keep: int | None = None,
+        endpoint: Endpoint = ANY_PORT,
+    ) -> None:
+        """See `FakeQMQPServer`; `endpoint` is where it listens."""
+        self.fake = FakeQMQPServer(profile=profile, keep=keep)
         self.address = ("", 0)
+        self._endpoint = endpoint
         self._loop = asyncio.new_event_loop()
         self._stopped = asyncio.Event()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=(self._run(),))
 
     async def _run(self) -> None:
-        endpoint = await self.fake.listen()
+        endpoint = await self.fake.listen(self._endpoint)
         self.address = (endpoint.host, endpoint.port)
         self._ready.set()
         await self._stopped.wait()
@@ -322,6 +334,17 @@ class FakeServer:
         (message,) = self.fake.messages
         self.fake.messages.clear()
         return message
+
+    def script(self, *acts: Act) -> None:
+        """Say what to do with the next connections; done when this returns."""
+        done = threading.Event()
+
+        def change() -> None:
+            self.fake.script(*acts)
+            done.set()
+
+        self._loop.call_soon_threadsafe(change)
+        assert done.wait(PATIENCE)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -1,6 +1,7 @@
 """How a host starts, how it refuses to start, and how it stops."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -95,6 +96,30 @@ def test_a_stop_right_after_the_start(tmp_path: Path, fake: FakeServer) -> None:
             host.signal()
             assert host.exit_status() == 0
             assert host.log() == ""
+
+
+def test_a_plugins_life(tmp_path: Path, fake: FakeServer) -> None:
+    """post_fork runs before anybody is served; a plugin's shutdown after the last has gone."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "life.py").write_text(
+        "from qpsdk import DECLINED, LOGWARN, Plugin\n"
+        "class Life(Plugin):\n"
+        "    def hook_post_fork(self): self.log(LOGWARN, 'begins')\n"
+        "    def hook_connect(self, connection):\n"
+        "        self.log(LOGWARN, 'serves')\n"
+        "        return DECLINED\n"
+        "    def hook_disconnect(self, connection): self.log(LOGWARN, 'has served')\n"
+        "    async def shutdown(self): self.log(LOGWARN, 'ends')\n"
+    )
+    with running_host(
+        tmp_path / "host", fake.address, plugins="life", plugin_dirs=str(plugins)
+    ) as host:
+        with host.connect():
+            host.signal(signal.SIGTERM)
+        assert host.exit_status() == 0
+        said = re.findall(r"life: (.*)", host.log())
+    assert said == ["begins", "serves", "has served", "ends"]
 
 
 def test_a_unix_socket(tmp_path: Path, fake: FakeServer) -> None:

@@ -1,0 +1,169 @@
+"""Make the pages of the reference from what the program itself goes by: nothing is said twice."""
+
+import inspect
+from collections.abc import Iterable
+
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.structure.files import File, Files
+
+from qpsdk.constants import DONE, Constant, LogLevel
+from qpsdk.hooks import HOOKS, Effect, Hook
+from qpsdk.loader import PluginLine, bundled_plugins, find
+from qpsdk.plugin import Plugin
+
+ME = "mx.example.com"
+
+
+def hooks_page() -> str:
+    """Every hook of the table, in the order in which a message meets them."""
+    users = _hooks_of_plugins()
+    rows = [
+        (f"[`{hook.name}`](#{hook.name})", f"`{', '.join(hook.arguments) or '-'}`", hook.meaning)
+        for hook in HOOKS.values()
+    ]
+    return "\n".join(
+        [
+            "# Hooks",
+            "",
+            "In the order in which a message meets them. A method named `hook_` and the hook's"
+            " name is registered by itself; a dash in the name is an underscore. The first answer"
+            " that is not DECLINED ends the hook. `qpsdk hooks` shows this page in a terminal.",
+            "",
+            *_table(("hook", "arguments", "when"), rows),
+            *(line for hook in HOOKS.values() for line in _hook(hook, users[hook.name])),
+        ]
+    )
+
+
+def _hook(hook: Hook, users: list[str]) -> Iterable[str]:
+    yield f"\n## {hook.name} {{ #{hook.name} }}\n"
+    yield hook.meaning + "\n"
+    parameters = ", ".join(f"{name}: {type_}" for name, type_ in hook.arguments.items())
+    result = "None" if hook.ignored else "Result"
+    yield f"```python\ndef hook_{hook.name}(self, {parameters}) -> {result}: ...\n```\n".replace(
+        "(self, )", "(self)"
+    )
+    notes = [f"Time limit: {hook.time_limit:g} s for each plugin."]
+    if hook.sync:
+        notes = ["It is reached from plain calls: `async def` and `@blocking` are refused."]
+    if hook.value:
+        notes.append(f"What comes with OK is used: `{hook.value}`.")
+    if hook.ignored:
+        notes.append("Whatever is answered changes nothing.")
+    if users:
+        notes.append("In use: " + ", ".join(f"[`{n}`](plugins.md#{_anchor(n)})" for n in users))
+    yield " ".join(notes) + "\n"
+    if not hook.ignored:
+        rows = [(f"{c.name}", *_effect(c, effect)) for c, effect in hook.effects.items()]
+        yield from _table(("answer", "reply", "then"), rows)
+
+
+def _effect(constant: Constant, effect: Effect) -> tuple[str, str]:
+    if constant is DONE:
+        return "the plugin's own", ""
+    if not effect.code:
+        return "none", "the dialogue goes on"
+    text = str(effect.reply(ME)).replace("\n", "<br>")
+    return f"`{text}`", "the connection is closed" if effect.close else ""
+
+
+def constants_page() -> str:
+    """The return constants and the log levels."""
+    notes = dict(_documented(Constant))
+    constants = [
+        (f"`{name}`", str(int(value)), notes[name]) for name, value in Constant.__members__.items()
+    ]
+    levels = [(f"`{name}`", str(int(value))) for name, value in LogLevel.__members__.items()]
+    return "\n".join(
+        [
+            "# Constants and log levels",
+            "",
+            "The numbers are qpsmtpd's. A hook returns a constant, or a constant and a message.",
+            "",
+            *_table(("constant", "value", "meaning"), constants),
+            "",
+            "## Log levels",
+            "",
+            "A line is written if its level is at most `config/loglevel`.",
+            "",
+            *_table(("level", "value"), levels),
+        ]
+    )
+
+
+def _documented(enum: type[Constant]) -> Iterable[tuple[str, str]]:
+    """Each member's docstring, which only the source has."""
+    name = ""
+    for line in inspect.getsource(enum).splitlines():
+        word, _, rest = line.strip().partition(" = ")
+        if rest.isdigit():
+            name = word
+        elif name and line.strip().startswith('"""'):
+            yield name, line.strip().strip('"')
+            name = ""
+
+
+def plugins_page() -> str:
+    """The bundled plugins: what their files say of themselves."""
+    lines = ["# Bundled plugins", "", "Each is written only against the public API, as yours is."]
+    for name, plugin_class in _bundled().items():
+        hooks = ", ".join(f"[`{hook}`](hooks.md#{hook})" for hook in _hooks(plugin_class))
+        doc = inspect.getdoc(inspect.getmodule(plugin_class)) or ""
+        lines += [f"\n## {name} {{ #{_anchor(name)} }}\n", _fenced(doc), ""]
+        if hooks:
+            lines.append(f"Hooks: {hooks}")
+    return "\n".join(lines)
+
+
+def _fenced(doc: str) -> str:
+    """A docstring's literal blocks (``::`` and an indent) as fences."""
+    lines: list[str] = []
+    fenced = False
+    for line in doc.replace("``", "`").splitlines():
+        if fenced and line and not line.startswith("    "):
+            lines[-1:] = ["```", ""]  # in place of the empty line before it
+            fenced = False
+        if line.endswith("::"):
+            lines += [line[:-1], "", "```text"]
+            fenced = True
+        elif not (fenced and not line and lines[-1] == "```text"):
+            lines.append(line.removeprefix("    ") if fenced else line)
+    return "\n".join([*lines, *(["```"] if fenced else [])])
+
+
+def _bundled() -> dict[str, type[Plugin]]:
+    return {name: find(PluginLine.parse(name), []) for name in bundled_plugins()}
+
+
+def _hooks(plugin_class: type[Plugin]) -> list[str]:
+    return [name for name in HOOKS if hasattr(plugin_class, f"hook_{name}")]
+
+
+def _hooks_of_plugins() -> dict[str, list[str]]:
+    users: dict[str, list[str]] = {name: [] for name in HOOKS}
+    for name, plugin_class in _bundled().items():
+        for hook in _hooks(plugin_class):
+            users[hook].append(name)
+    return users
+
+
+def _anchor(name: str) -> str:
+    return name.replace("/", "-").replace("_", "-")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterable[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "---|" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+
+
+PAGES = {"hooks": hooks_page, "constants": constants_page, "plugins": plugins_page}
+"""By their names under `reference/`."""
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Add the pages before mkdocs reads the navigation."""
+    for name, page in PAGES.items():
+        files.append(File.generated(config, f"reference/{name}.md", content=page()))
+    return files

@@ -1,0 +1,146 @@
+"""A Postfix of the test's own: configuration and queue in a folder, its qmqpd on loopback."""
+
+import contextlib
+import os
+import pwd
+import socket
+import subprocess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Self
+
+from tests.interop.rig import PATIENCE, eventually
+from tests.programs import missing, needs
+
+_SERVICES = """\
+127.0.0.1:{port} inet n - n - - qmqpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+proxymap unix - - n - - proxymap
+anvil unix - - n - 1 anvil
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """A running Postfix that takes mail by QMQP and delivers it to maildirs.
+
+    Attributes:
+        address: Where its qmqpd listens.
+    """
+
+    def __init__(self, **settings: str) -> None:
+        """Start it, or skip the test where that cannot be.
+
+        Args:
+            settings: More of main.cf.
+        """
+        needs("qmqpd")
+        if os.geteuid() != 0:
+            missing("only root can start a Postfix")
+        # pytest's own folders are private, and Postfix runs as a user of its own.
+        self._temporary = TemporaryDirectory(prefix="qpsdk-postfix-")
+        folder = Path(self._temporary.name)
+        folder.chmod(0o755)
+        self._config = folder / "config"
+        self._mail = folder / "mail"
+        self._log = folder / "log"
+        user = pwd.getpwnam("postfix")
+        for name in ("config", "queue", "data", "mail"):
+            (folder / name).mkdir()
+        for name in ("data", "mail"):
+            os.chown(folder / name, user.pw_uid, user.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = ("127.0.0.1", int(free.getsockname()[1]))
+        (self._config / "master.cf").write_text(_SERVICES.format(port=self.address[1]))
+        main = {
+            "compatibility_level": "3.6",
+            "queue_directory": str(folder / "queue"),
+            "data_directory": str(folder / "data"),
+            "maillog_file": str(self._log),
+            "maillog_file_prefixes": str(folder),
+            "myhostname": "mx.example.net",
+            "mydestination": "",
+            "inet_interfaces": "127.0.0.1",
+            "inet_protocols": "ipv4",
+            "alias_maps": "",
+            "qmqpd_authorized_clients": "127.0.0.1",
+            "qmqpd_error_delay": "0s",
+            "virtual_mailbox_domains": "example.com",
+            "virtual_mailbox_base": str(self._mail),
+            "virtual_mailbox_maps": "static:all/",
+            "virtual_uid_maps": f"static:{user.pw_uid}",
+            "virtual_gid_maps": f"static:{user.pw_gid}",
+            "virtual_minimum_uid": "1",
+            # Nothing leaves this machine: what is not for example.com vanishes.
+            "default_transport": "discard",
+            **settings,
+        }
+        lines = [f"{name} = {value}\n" for name, value in main.items()]
+        (self._config / "main.cf").write_text("".join(lines))
+        self._run("start")
+        if not eventually(self._listens):
+            self._run("stop", check=False)
+            self._temporary.cleanup()
+            raise AssertionError(f"Postfix does not listen: {self.log()}")
+
+    def _run(self, command: str, *, check: bool = True) -> None:
+        subprocess.run(
+            [needs("postfix"), "-c", str(self._config), command],
+            capture_output=True,
+            timeout=2 * PATIENCE,
+            check=check,
+        )
+
+    def _listens(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(self.address) == 0
+
+    def log(self) -> str:
+        """What it has logged."""
+        return self._log.read_text() if self._log.exists() else ""
+
+    def delivered(self) -> list[bytes]:
+        """The messages in the maildir, oldest first."""
+        files = sorted((self._mail / "all/new").glob("*"), key=lambda f: f.stat().st_mtime_ns)
+        return [file.read_bytes() for file in files]
+
+    def wait_for(self, number: int) -> list[bytes]:
+        """The messages, once there are so many."""
+        assert eventually(lambda: len(self.delivered()) >= number), self.log()
+        return self.delivered()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._run("stop", check=False)
+        self._temporary.cleanup()
+
+
+def ask(address: tuple[str, int], data: bytes, source: str = "127.0.0.1") -> bytes:
+    """Send bytes to a QMQP server from a local address, end our side; all that it says."""
+    answer = b""
+    with socket.create_connection(address, PATIENCE, (source, 0)) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                answer += part
+    return answer

@@ -1,0 +1,65 @@
+"""The pages of the reference say what the program goes by."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from qpsdk.hooks import HOOKS
+from qpsdk.loader import bundled_plugins
+
+SOURCE = Path(__file__).parent.parent / "docs" / "hooks" / "reference.py"
+
+
+@pytest.fixture(scope="module")
+def reference() -> ModuleType:
+    """The module that makes the pages."""
+    spec = importlib.util.spec_from_file_location("reference", SOURCE)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_hooks_page(reference: ModuleType) -> None:
+    """Each hook has its section: signature, reply for each constant, plugins that use it."""
+    page: str = reference.hooks_page()
+    sections = dict(part.split(" {", 1) for part in page.split("\n## ")[1:])
+    assert list(sections) == list(HOOKS)
+    rcpt = sections["rcpt"]
+    assert (
+        "def hook_rcpt(self, transaction: Transaction, recipient: Address,"
+        " params: Mapping[str, str]) -> Result: ..."
+    ) in rcpt
+    assert "[`rcpt_ok`](plugins.md#rcpt-ok)" in rcpt
+    assert "| OK | `250 2.1.5 Recipient OK` |  |" in rcpt
+    assert "| DECLINED | `450 4.7.1 No plugin took this recipient, try again later` |  |" in rcpt
+    assert (
+        "| DENYSOFT_DISCONNECT | `421 4.7.1 mx.example.com Closing the connection`"
+        " | the connection is closed |"
+    ) in rcpt
+    assert "| DONE | the plugin's own |  |" in rcpt
+    assert "Time limit: 540 s" in sections["queue"]
+    assert "`async def` and `@blocking` are refused" in sections["logging"]
+    assert "What comes with OK is used: `bytes`." in sections["mail_pre"]
+    assert "def hook_post_fork(self) -> None: ..." in sections["post_fork"]
+    assert "| answer |" not in sections["deny"]
+
+
+def test_constants_page(reference: ModuleType) -> None:
+    """Each constant and level has its row, with qpsmtpd's number."""
+    page: str = reference.constants_page()
+    assert "| `DENYSOFT` | 902 | Temporary failure: a 4xx reply" in page
+    assert "| `DENYHARD` | 903 | The old name of `DENY_DISCONNECT`. |" in page
+    assert "| `LOGRADAR` | 0 |" in page
+
+
+def test_plugins_page(reference: ModuleType) -> None:
+    """Each bundled plugin has its section, with the line for `config/plugins` as a block."""
+    page: str = reference.plugins_page()
+    assert [part.split(" {")[0] for part in page.split("\n## ")[1:]] == bundled_plugins()
+    assert "```text\nqueue/qmqp_forward SERVER [PORT]" in page
+    assert page.count("```") % 2 == 0
+    assert "[`rcpt`](hooks.md#rcpt)" in page
