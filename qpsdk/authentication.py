@@ -62,6 +62,7 @@ class Authentication:
     async def judge(self, credentials: Credentials) -> Reply:
         """Ask the plugins of this mechanism, then those of any; the reply."""
         connection, verdicts = self._connection, self._verdicts
+        self._relayed_before = connection.relay_client
         for hook in (_hook(credentials.mechanism), "auth"):
             outcome = await verdicts.ask(hook, connection, connection, *credentials)
             if outcome.constant is not DECLINED:
@@ -70,7 +71,6 @@ class Authentication:
         assert reply is not None  # the table has one for each answer
         who = f"{credentials.user.decode('utf-8', 'replace')} ({credentials.mechanism})"
         if outcome.constant is OK:
-            self._relayed_before = connection.relay_client
             connection.relay_client = True
             connection.auth_user = credentials.user
             connection.auth_mechanism = credentials.mechanism

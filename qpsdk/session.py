@@ -273,7 +273,11 @@ class Session:
         # Nothing waits between these: what comes behind the 220 is the client's handshake.
         self._write()
         limit = self._settings.tls_handshake_timeout
-        connection.tls = await self._stream.start_tls(context, limit)
+        self._reading = True
+        try:
+            connection.tls = await self._stream.start_tls(context, limit)
+        finally:
+            self._reading = False
         self._log(LOGINFO, " ".join(connection.tls))
 
     async def _auth(self, event: Auth) -> None:

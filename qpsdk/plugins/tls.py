@@ -99,8 +99,8 @@ class TLS(Plugin):
             check(path)
         try:
             context.load_cert_chain(self.certificate, self.key, password=no_password)
-        except ssl.SSLError as error:
-            reason = error.reason or "not PEM"
+        except OSError as error:  # ssl.SSLError is one of them
+            reason = getattr(error, "reason", "") or error.strerror
             raise ValueError(f"{self.certificate} and {self.key} do not fit: {reason}") from None
         return context
 

@@ -1,5 +1,6 @@
 """TLS and AUTH with the clients that others wrote, and with some that misbehave."""
 
+import contextlib
 import shutil
 import smtplib
 import socket
@@ -285,6 +286,20 @@ def test_stop(tls: RunningHost, tmp_path: Path, certificate: Certificate, fake: 
         assert client.getreply()[0] == 421
         client.close()
         assert host.exit_status() == 0
+
+
+def test_stop_in_a_handshake(
+    tmp_path: Path, certificate: Certificate, fake_of_module: FakeServer
+) -> None:
+    """A host that is told to stop does not wait for a client that says nothing."""
+    with tls_host(tmp_path, certificate, fake_of_module, listen="tls:127.0.0.1:0") as host:
+        with socket.create_connection(host.address, PATIENCE) as silent:
+            assert eventually(lambda: "connection from" in host.log())
+            host.signal()
+            with contextlib.suppress(ConnectionResetError):
+                assert silent.recv(100) == b""
+            assert host.exit_status() == 0
+        assert "Traceback" not in host.log()
 
 
 @pytest.mark.parametrize(
