@@ -38,8 +38,9 @@ from qpsdk.errors import (
     StreamError,
 )
 from qpsdk.header import Field, Header
+from qpsdk.host import Host
 from qpsdk.message import Answer, Connection, Transaction
-from qpsdk.plugin import Host, Plugin, Result, blocking
+from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import TLS, Endpoint, Stream

@@ -1,12 +1,13 @@
 """AUTH in one conversation: what is offered, and who the client turns out to be (RFC 4954)."""
 
 import secrets
+from collections.abc import Callable
 from typing import Final
 
 from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.plugin import Host
 from qpsdk.reply import Reply
+from qpsdk.settings import Settings
 from qpsdk.smtp import Auth, Credentials
 from qpsdk.smtp.commands import CommandError
 from qpsdk.smtp.sasl import MECHANISMS, Exchange, new_ticket
@@ -21,10 +22,17 @@ _UNKNOWN: Final = Reply.make(504, "Authentication mechanism not offered", "5.5.4
 class Authentication:
     """Asks the plugins who the client is, and keeps count of its attempts."""
 
-    def __init__(self, verdicts: Verdicts, dispatcher: Dispatcher, host: Host) -> None:
+    def __init__(
+        self,
+        verdicts: Verdicts,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
         self._verdicts = verdicts
         self._connection = verdicts.connection
-        self._host = host
+        self._settings = settings
+        self._clock = clock
         self._failed = 0
         self._relayed_before = False
         self._mechanisms = [
@@ -36,7 +44,7 @@ class Authentication:
     @property
     def offered(self) -> list[str]:
         """The mechanisms that the client may use now: those that a plugin can judge."""
-        if self._host.settings.tls_before_auth and self._connection.tls is None:
+        if self._settings.tls_before_auth and self._connection.tls is None:
             return []
         return self._mechanisms
 
@@ -51,7 +59,7 @@ class Authentication:
         mechanism = event.mechanism.upper()
         if mechanism not in self.offered:
             return _UNKNOWN
-        ticket = new_ticket(secrets.token_hex(16), self._host.clock(), self._host.settings.me)
+        ticket = new_ticket(secrets.token_hex(16), self._clock(), self._settings.me)
         exchange = Exchange(mechanism, ticket)
         try:
             answer = exchange.start(event.initial)
@@ -78,9 +86,9 @@ class Authentication:
         elif reply.code == 535:
             self._failed += 1
             verdicts.log(LOGNOTICE, f"authentication failed: {who}", outcome.plugin)
-            if self._failed >= self._host.settings.limits.failed_auth and not verdicts.closing:
+            if self._failed >= self._settings.limits.failed_auth and not verdicts.closing:
                 verdicts.closing = True
-                text = f"{self._host.settings.me} Too many failed authentications"
+                text = f"{self._settings.me} Too many failed authentications"
                 return Reply.make(421, text, "4.7.0")
         return reply
 

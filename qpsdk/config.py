@@ -1,40 +1,68 @@
 """The config directory: one file a setting, as in qpsmtpd.
 
-A file holds one value a line; blank lines and lines that begin with ``#`` say nothing.
+A file holds one value a line; blank lines and lines that begin with ``#`` say nothing, and
+``$include FILE`` stands for the values of another file. What a setting without a file falls
+back to is in qmail's control directory, if the setting `qmail_control` names one.
 """
 
-import platform
+import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar
 
-from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
-from qpsdk.smtp import Limits
-from qpsdk.smtp.engine import BareNewline
-from qpsdk.stream import Endpoint
 
 T = TypeVar("T")
 
+MAX_FILE: Final = 16 * 1024 * 1024
+"""Bytes of a file: what is larger was put there by mistake, and every file is read."""
+
+QMAIL_CONTROL: Final = "qmail_control"
+"""The setting that names qmail's control directory, such as /var/qmail/control."""
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Not what editors leave behind: .me.swp, me~, #me#."""
+
+_INCLUDE: Final = re.compile(r"\$include\s+(\S.*)")
+
+_State = tuple[int, ...]
+"""What changes when a file does: kind, inode, size, times of the content and of the inode."""
+
 
 class Line(NamedTuple):
-    """One value, and the number of its line in the file."""
+    """One value, and where it stands.
+
+    Attributes:
+        number: Of its line, counted from 1.
+        included: The file, if it is not the setting's own.
+    """
 
     number: int
     text: str
+    included: Path | None = None
+
+
+class _File(NamedTuple):
+    """A file as it was found: its state, and the lines that are no comments."""
+
+    state: _State
+    lines: list[Line]
+    error: ConfigError | None = None
 
 
 class Config:
-    """Settings by name.
+    """Settings by name, as they were at one moment: what changes later is in `reread`.
 
     >>> config = Config({"me": "mx.example.com", "rcpthosts": "example.com\\n.example.net"})
     >>> config.get("rcpthosts"), config.value("me"), config.get("databytes")
     (['example.com', '.example.net'], 'mx.example.com', [])
     """
 
-    def __init__(self, source: Path | Mapping[str, str]) -> None:
+    def __init__(
+        self, source: Path | Mapping[str, str], *, before: Mapping[Path, "_File"] | None = None
+    ) -> None:
         """`source` is a directory, or the texts that its files would hold.
 
         Raises:
@@ -45,26 +73,38 @@ class Config:
                 "not a directory; a config directory holds one file a setting", source
             )
         self._source = source
-        self._lines: dict[str, list[Line]] = {}
+        self._root = source if isinstance(source, Path) else Path("config")
+        self._before = before or {}
+        self._files: dict[Path, _File] = {}
+        self._seen: dict[Path, _State] = {}
+        self._settings: dict[str, list[Line] | ConfigError] = {}
+        self._paths: dict[str, Path] = {}
+        self._control: Path | None = None
+        self._read_all()
+        self._before = {}
 
     def path(self, name: str) -> Path:
         """Where the setting `name` is, or would be: errors name it."""
-        return (self._source if isinstance(self._source, Path) else Path("config")) / name
+        return self._paths.get(name, self._root / name)
+
+    def names(self) -> list[str]:
+        """The settings that have a file in the directory itself, in order."""
+        return sorted(name for name, path in self._paths.items() if path.parent == self._root)
 
     def resolve(self, text: str) -> Path:
         """The path that a setting names: one that is relative begins at the config directory."""
         return self._source / text if isinstance(self._source, Path) else Path(text)
 
     def lines(self, name: str) -> list[Line]:
-        """The values of a setting with their line numbers; none if there is no such file.
+        """The values of a setting with their places; none if there is no such file.
 
         Raises:
-            ConfigError: The file cannot be read as UTF-8 text.
+            ConfigError: The file, or one that it includes, cannot be read as UTF-8 text.
         """
-        if name not in self._lines:
-            texts = ((n, line.strip()) for n, line in enumerate(self._read(name).split("\n"), 1))
-            self._lines[name] = [Line(n, t) for n, t in texts if t and not t.startswith("#")]
-        return self._lines[name]
+        found = self._settings.get(name, [])
+        if isinstance(found, ConfigError):
+            raise found.with_traceback(None)
+        return found
 
     def get(self, name: str) -> list[str]:
         """The values of a setting, in order. Raises as `lines`."""
@@ -91,145 +131,199 @@ class Config:
         if not lines:
             return default
         if len(lines) > 1:
-            raise ConfigError(
-                "one value expected, this is another", self.path(name), lines[1].number
-            )
+            raise self.error(name, lines[1], "one value expected, this is another")
         return self._parse_line(name, lines[0], parse)
 
     def parse_all(self, name: str, parse: Callable[[str], T]) -> list[T]:
         """The values of a setting, each parsed. Arguments and errors as in `parse`."""
         return [self._parse_line(name, line, parse) for line in self.lines(name)]
 
+    def error(self, name: str, line: Line | None, text: str) -> ConfigError:
+        """What is wrong with a value of the setting `name`, or with all of it: with its place."""
+        if line is None:
+            return ConfigError(text, self.path(name))
+        return ConfigError(text, line.included or self.path(name), line.number)
+
+    def replaced(self, values: Mapping[str, list[str]], by: str) -> "Config":
+        """The same with other values for some settings; errors in them name the setting and `by`.
+
+        >>> Config({}).replaced({"me": ["mx.example.com"]}, "hook_config").get("me")
+        ['mx.example.com']
+        """
+        other = object.__new__(Config)
+        other.__dict__.update(self.__dict__)
+        other._settings = self._settings | {
+            name: [Line(n, text, Path(f"{by}({name})")) for n, text in enumerate(texts, 1)]
+            for name, texts in values.items()
+        }
+        return other
+
+    def reread(self) -> "Config":
+        """The directory as it is now; this object itself if no file has changed.
+
+        Files that are as they were are not read again.
+
+        Raises:
+            ConfigError: It is no directory any more.
+        """
+        if not isinstance(self._source, Path) or self._look() == self._seen:
+            return self
+        return Config(self._source, before=self._files)
+
+    def broken_since(self, before: "Config") -> ConfigError | None:
+        """What is wrong with a setting that could be read `before`, and cannot any more."""
+        for name, found in self._settings.items():
+            if isinstance(found, ConfigError) and isinstance(before._settings.get(name), list):
+                return found
+        return None
+
+    def changed_since(self, before: "Config") -> list[str]:
+        """The settings whose values are others than `before`, in order."""
+        names = self._settings.keys() | before._settings.keys()
+        return sorted(n for n in names if self._settings.get(n) != before._settings.get(n))
+
     def _parse_line(self, name: str, line: Line, parse: Callable[[str], T]) -> T:
         try:
             return parse(line.text)
         except ValueError as error:
-            raise ConfigError(str(error), self.path(name), line.number) from None
+            raise self.error(name, line, str(error)) from None
 
-    def _read(self, name: str) -> str:
-        if not isinstance(self._source, Path):
-            return self._source.get(name, "")
-        path = self.path(name)
+    # Reading
+
+    def _read_all(self) -> None:
+        if isinstance(self._source, Path):
+            self._add(_scan(self._root))
+        else:
+            self._add(dict.fromkeys((self._root / name for name in self._source), ()))
         try:
-            return path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            return ""
-        except UnicodeDecodeError as error:
-            line = error.object.count(b"\n", 0, error.start) + 1
-            raise ConfigError("not UTF-8 text", path, line) from None
-        except OSError as error:
-            raise ConfigError(f"cannot be read: {error.strerror}", path) from None
+            text = self.value(QMAIL_CONTROL)
+            if not text:
+                return
+            self._control = self.resolve(text)
+            self._seen[self._control] = _state(self._control)
+            if not self._control.is_dir():
+                told = f"{self._control} is no directory; write one such as /var/qmail/control"
+                raise self.error(QMAIL_CONTROL, self.lines(QMAIL_CONTROL)[0], told)
+            self._add(_scan(self._control))
+        except ConfigError as error:
+            self._settings[QMAIL_CONTROL] = error
 
+    def _add(self, states: dict[Path, _State]) -> None:
+        """Read the settings that these files hold, but those that another file holds already."""
+        self._seen |= states
+        for path in states:
+            name = path.name
+            if name not in self._settings:
+                self._paths[name] = path
+                try:
+                    self._settings[name] = list(self._expand(path, ()))
+                except ConfigError as error:
+                    self._settings[name] = error
 
-DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
-DEFAULT_TIMEOUT: Final = 300.0
-"""Seconds: what a server should wait for the next command (RFC 5321, 4.5.3.2.7)."""
+    def _expand(self, path: Path, trail: tuple[Path, ...]) -> Iterator[Line]:
+        """The lines of a file, those of the files that it includes in their places.
 
-DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
-"""Seconds: a handshake is a few packets, and a client that does not make one holds a connection."""
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the host itself reads from the config, checked.
-
-    Attributes:
-        me: This host's name, in greetings and in our Received field.
-        limits: The message's size is `databytes`, 0 for no limit.
-        bare_newline: What to do with a CR or LF that stands alone in a message.
-        size_threshold: Bytes of a message held in memory before it goes to a file.
-        spool_dir: Where those files are; None for a temporary folder of our own.
-        timeout: Seconds that a client may be silent, or not take what we send.
-        loglevel: The gravest level is 0; lines up to this one are written.
-        listen: Addresses to listen on.
-        tls_before_auth: AUTH is offered under TLS only.
-        tls_handshake_timeout: Seconds that a client has for the handshake.
-        authserv_id: Our name in Authentication-Results (RFC 8601, 2.5): `me-auth-results`; empty
-            for `me`.
-    """
-
-    me: str = "localhost"
-    limits: Limits = field(default_factory=Limits)
-    bare_newline: BareNewline = "reject"
-    size_threshold: int = DEFAULT_SIZE_THRESHOLD
-    spool_dir: Path | None = None
-    timeout: float = DEFAULT_TIMEOUT
-    loglevel: LogLevel = LogLevel.LOGWARN
-    listen: tuple[str, ...] = ()
-    tls_before_auth: bool = False
-    tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
-    authserv_id: str = ""
-
-    @classmethod
-    def read(cls, config: Config) -> "Settings":
-        """The settings of a config.
-
-        Raises:
-            ConfigError: One of them is wrong; file, line and what would be right are in it.
+        Args:
+            trail: The files whose `$include` has led here.
         """
-        return cls(
-            me=config.parse("me", _host_name, "") or platform.node() or "localhost",
-            limits=Limits(message=config.parse("databytes", _bytes, 0)),
-            bare_newline=config.parse("bare_newline", _bare_newline, "reject"),
-            size_threshold=config.parse("size_threshold", _bytes, DEFAULT_SIZE_THRESHOLD),
-            spool_dir=config.parse("spool_dir", config.resolve, None),
-            timeout=config.parse("timeout", _seconds, DEFAULT_TIMEOUT),
-            loglevel=config.parse("loglevel", _log_level, LogLevel.LOGWARN),
-            listen=tuple(config.parse_all("listen", _address)),
-            tls_before_auth=config.parse("tls_before_auth", _yes_or_no, False),
-            tls_handshake_timeout=config.parse(
-                "tls_handshake_timeout", _seconds, DEFAULT_HANDSHAKE_TIMEOUT
-            ),
-            authserv_id=config.parse("me-auth-results", _host_name, ""),
-        )
+        file = self._file(path)
+        if file.error is not None:
+            raise file.error
+        for line in file.lines:
+            match = _INCLUDE.fullmatch(line.text)
+            if match is None:
+                yield line._replace(included=path) if trail else line
+                continue
+            target = Path(os.path.normpath(self._root / match[1]))
+            found = self._file(target)
+            told = ""
+            if target in (*trail, path):
+                told = "the file includes itself"
+            elif found.error is not None and found.error.line is None:  # what it is, not its text
+                told = str(found.error)
+            if told:
+                raise ConfigError(f"$include {match[1]}: {told}", path, line.number)
+            yield from self._expand(target, (*trail, path))
+
+    def _file(self, path: Path) -> _File:
+        if path not in self._files:
+            self._files[path] = self._read(path)
+        return self._files[path]
+
+    def _read(self, path: Path) -> _File:
+        if not isinstance(self._source, Path) and self._root in path.parents:
+            text = self._source.get(path.relative_to(self._root).as_posix())
+            error = ConfigError("no such file", path) if text is None else None
+            return _File((), _lines(text or ""), error)
+        if path not in self._seen:
+            self._seen[path] = _state(path)
+        state = self._seen[path]
+        before = self._before.get(path)
+        if before is not None and before.state == state:
+            return before
+        try:
+            return _File(state, _lines(_text(path, state)))
+        except ConfigError as error:
+            return _File(state, [], error)
+
+    def _look(self) -> dict[Path, _State]:
+        """The state of every file that there is, or that was looked for."""
+        states = _scan(self._root)
+        if self._control is not None:
+            states |= _scan(self._control)
+        return states | {path: _state(path) for path in self._seen if path not in states}
 
 
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
+def _scan(directory: Path) -> dict[Path, _State]:
+    """The state of each file in a directory that could be a setting."""
+    states: dict[Path, _State] = {}
+    try:
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                if _NAME.fullmatch(entry.name):
+                    states[directory / entry.name] = _state(entry)
+    except OSError:
+        return {}
+    return {path: state for path, state in states.items() if state}
 
 
-def _host_name(text: str) -> str:
-    if _HOST_NAME.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no host name; write one such as mx.example.com")
-    return text
+def _state(path: Path | os.DirEntry[str]) -> _State:
+    """The state of a file; empty if there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ()
+    if not stat.S_ISREG(found.st_mode):  # a spool folder in here changes with every message
+        return (found.st_mode, found.st_ino)
+    return (found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def _bytes(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text!r} is no number of bytes; write one such as 10485760")
-    return int(text)
+def _text(path: Path, state: _State) -> str:
+    """What a file holds.
 
-
-def _seconds(text: str) -> float:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise ValueError(f"{text!r} is no number of seconds; write one such as 300")
-    return float(text)
-
-
-def _address(text: str) -> str:
-    Endpoint.parse_listen(text)
-    return text
-
-
-def _yes_or_no(text: str) -> bool:
-    if text not in ("0", "1"):
-        raise ValueError(f"{text!r} is not known; write 1 for yes or 0 for no")
-    return text == "1"
-
-
-def _bare_newline(text: str) -> BareNewline:
-    if text not in ("reject", "normalize"):
-        raise ValueError(f"{text!r} is not known; write reject or normalize")
-    return cast(BareNewline, text)
-
-
-def _log_level(text: str) -> LogLevel:
+    Raises:
+        ConfigError: It cannot be read as UTF-8 text.
     """
-    >>> _log_level("6"), _log_level("LOGINFO"), _log_level("debug")
-    (<LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>, <LogLevel.LOGDEBUG: 7>)
-    """
-    if text.isascii() and text.isdigit() and int(text) <= LogLevel.LOGDEBUG:
-        return LogLevel(int(text))
-    name = text.upper() if text.upper().startswith("LOG") else f"LOG{text.upper()}"
-    if name not in LogLevel.__members__:
-        raise ValueError(f"{text!r} is no log level; write 0 to 7, or a name such as LOGINFO")
-    return LogLevel[name]
+    if not state:
+        raise ConfigError("no such file", path)
+    if stat.S_ISDIR(state[0]):
+        raise ConfigError("cannot be read: Is a directory", path)
+    if not stat.S_ISREG(state[0]):  # a pipe would keep us waiting
+        raise ConfigError("cannot be read: not a regular file", path)
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", path) from None
+    if len(data) > MAX_FILE:
+        raise ConfigError(f"larger than {MAX_FILE} bytes", path)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise ConfigError("not UTF-8 text", path, line) from None
+
+
+def _lines(text: str) -> list[Line]:
+    numbered = ((n, line.strip()) for n, line in enumerate(text.split("\n"), 1))
+    return [Line(n, line) for n, line in numbered if line and not line.startswith("#")]

@@ -9,12 +9,10 @@ from typing import Any, Final, NamedTuple
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
 from qpsdk.hooks import HOOKS, Hook
+from qpsdk.host import HELD_LOOP, Method, RunBlocking
 from qpsdk.log import Scene, log, scene, text_of
 from qpsdk.message import Answer, Connection, Transaction
-from qpsdk.plugin import Method, Plugin, PluginOptions, RunBlocking, is_blocking
-
-HELD_LOOP: Final = 1.0
-"""Seconds after which a plain ``def`` hook is reported for holding up all connections."""
+from qpsdk.plugin import Plugin, PluginOptions, is_blocking
 
 
 class Outcome(NamedTuple):
@@ -37,8 +35,13 @@ _PLAIN: Final = frozenset({Constant, tuple, type(None)})
 """Types of the usual answers: nothing to wait for."""
 
 
-class _Step(NamedTuple):
-    """One plugin's part in a hook."""
+class Step(NamedTuple):
+    """One plugin's part in a hook.
+
+    Attributes:
+        blocking: It runs in a thread.
+        time_limit: Seconds.
+    """
 
     plugin: str
     method: Method
@@ -84,12 +87,16 @@ class Dispatcher:
         """
         self.plugins = tuple(plugins)
         self._run_blocking = run_blocking
-        self._steps: Mapping[str, tuple[_Step, ...]] = _steps(self.plugins)
+        self._steps: Mapping[str, tuple[Step, ...]] = _steps(self.plugins)
         self.hooks = frozenset(self._steps)
 
     def order(self, hook: str) -> list[str]:
         """The names of the plugins that `hook` runs, in that order."""
-        return [step.plugin for step in self._steps.get(hook, ())]
+        return [step.plugin for step in self.steps(hook)]
+
+    def steps(self, hook: str) -> tuple[Step, ...]:
+        """What `hook` runs, in that order."""
+        return self._steps.get(hook, ())
 
     async def run(
         self,
@@ -182,7 +189,7 @@ class Dispatcher:
 
     async def _wait(
         self,
-        step: _Step,
+        step: Step,
         result: Any,
         arguments: tuple[Any, ...],
         queued: Transaction | None,
@@ -277,7 +284,7 @@ def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
     return constant, message
 
 
-def _count_failure(hook: Hook, step: _Step, error: BaseException) -> Constant:
+def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
     """Log a failure; the constant that it counts as."""
     soft = False
     if isinstance(error, _AnswerError):
@@ -299,13 +306,13 @@ def _is_cancelled(work: Work) -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[_Step, ...]]:
-    chains: dict[str, list[_Step]] = {}
+def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[Step, ...]]:
+    chains: dict[str, list[Step]] = {}
     for plugin in plugins:
         plugin.register_named_hooks()
         for name, method, first in plugin.registrations:
             limit = plugin.options.timeout or HOOKS[name].time_limit
-            step = _Step(plugin.name, method, is_blocking(method), limit, plugin.options)
+            step = Step(plugin.name, method, is_blocking(method), limit, plugin.options)
             chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}

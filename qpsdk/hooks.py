@@ -89,6 +89,7 @@ class Hook:
         ignored: Whatever is answered changes nothing.
         sync: It is reached from plain calls, so its methods cannot be ``async`` or blocking.
         time_limit: Seconds for each plugin.
+        example: A bundled plugin that has it; empty if none has.
     """
 
     name: str
@@ -99,6 +100,7 @@ class Hook:
     ignored: bool = False
     sync: bool = False
     time_limit: float = TIME_LIMIT
+    example: str = ""
 
 
 def hook_name(name: str) -> str:
@@ -231,6 +233,7 @@ _TABLE: Final = (
         _yes(_HELLO)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
+        example="tls",
     ),
     Hook(
         "auth_parse",
@@ -239,9 +242,27 @@ _TABLE: Final = (
         _yes(GO_ON),
         value="Callable[[bytes], tuple[str, bytes | None]]",
     ),
-    Hook("auth_plain", _CREDENTIALS, "The client authenticates by PLAIN.", _AUTH),
-    Hook("auth_login", _CREDENTIALS, "The client authenticates by LOGIN.", _AUTH),
-    Hook("auth_cram_md5", _CREDENTIALS, "The client authenticates by CRAM-MD5.", _AUTH),
+    Hook(
+        "auth_plain",
+        _CREDENTIALS,
+        "The client authenticates by PLAIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_login",
+        _CREDENTIALS,
+        "The client authenticates by LOGIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_cram_md5",
+        _CREDENTIALS,
+        "The client authenticates by CRAM-MD5.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
     Hook(
         "auth",
         _CREDENTIALS,
@@ -291,6 +312,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.5", "Recipient OK"), _NOBODY_TOOK_IT)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="rcpt_ok",
     ),
     Hook(
         "data",
@@ -341,6 +363,7 @@ _TABLE: Final = (
         | _refusals(deny=552, soft=452, enhanced="3.0")
         | _DONE,
         time_limit=QUEUE_TIME_LIMIT,
+        example="queue/qmqp_forward",
     ),
     Hook(
         "queue_post",
@@ -383,6 +406,7 @@ _TABLE: Final = (
         _CONNECTION | {"command": "bytes", "arguments": "bytes"},
         "The client said something that is no command of ours.",
         _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
+        example="tls",
     ),
     Hook("quit", _CONNECTION, "The client said QUIT.", _yes(_BYE) | _DONE),
     Hook("disconnect", _CONNECTION, "The dialogue is over.", {}, ignored=True),

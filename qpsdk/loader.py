@@ -10,21 +10,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
+from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Final
 
+from qpsdk.config import Config, Line
 from qpsdk.constants import LogLevel
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import ConfigError, PluginError
+from qpsdk.errors import ConfigError, PluginError, SetupError
+from qpsdk.host import Host
 from qpsdk.log import Scene, scene
-from qpsdk.plugin import Host, Plugin, PluginOptions
+from qpsdk.plugin import Plugin, PluginOptions
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
 
-_NAME: Final = re.compile(r"(?P<name>[A-Za-z0-9_./-]+)(?::(?P<instance>[0-9]+))?")
+ASKED_BY_HOST: Final = ("config", "user_config")
+"""Hooks that the host runs itself, from plain calls."""
+
+_PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # never "..", so a name leads out of no folder
+_NAME: Final = re.compile(rf"(?P<name>{_PART}(?:/{_PART})*)(?::(?P<instance>[0-9]+))?")
 _IMPORTERS: Final = (__file__, str(Path(importlib.__file__).parent), "<frozen importlib")
 _LOG_LEVEL: Final = re.compile(r"[+-]?[0-7]")
 _OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
@@ -60,7 +67,7 @@ class PluginLine:
         if any(word.startswith("#") for word in rest):
             raise ValueError(f"{name}: a comment stands on a line of its own")
         match = _NAME.fullmatch(name)
-        if match is None or ".." in name or name.startswith(("/", ".", "-")):
+        if match is None:
             raise ValueError(f"{name!r} is no plugin name; write one such as queue/qmqp_forward")
         found = [_OPTION.fullmatch(word) for word in rest]
         words = tuple(word for word, option in zip(rest, found, strict=True) if option is None)
@@ -77,20 +84,39 @@ def load(host: Host) -> Dispatcher:
         ConfigError: A line cannot be read; file, line and remedy are in it.
         PluginError: A plugin cannot be loaded; file and line are in it.
     """
-    config = host.configuration
-    directories = [config.resolve(text) for text in config.get("plugin_dirs")]
     plugins: list[Plugin] = []
+    for _, loaded in load_lines(host):
+        if isinstance(loaded, SetupError):
+            raise loaded
+        plugins.append(loaded)
+    return Dispatcher(plugins, host.run_blocking)
+
+
+def load_lines(host: Host) -> Iterator[tuple[Line, Plugin | SetupError]]:
+    """Each line of `config/plugins`, with its plugin, registered, or with what is wrong.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    config = host.configuration
+    directories = plugin_directories(config)
     for line in config.lines("plugins"):
         try:
-            parsed = PluginLine.parse(line.text)
+            yield line, load_one(PluginLine.parse(line.text), host, directories)
         except ValueError as error:
-            raise ConfigError(str(error), config.path("plugins"), line.number) from None
-        try:
-            plugins.append(load_one(parsed, host, directories))
+            yield line, config.error("plugins", line, str(error))
+        except ConfigError as error:  # a setting of the plugin, told with its own place
+            yield line, error
         except PluginError as error:
-            where = f"{config.path('plugins')}:{line.number}: "
-            raise PluginError(f"{where}{error}") from error.__cause__
-    return Dispatcher(plugins, host.run_blocking)
+            place = config.error("plugins", line, str(error))
+            told = PluginError(str(place))
+            told.__cause__ = error.__cause__
+            yield line, told
+
+
+def plugin_directories(config: Config) -> list[Path]:
+    """Where `config/plugin_dirs` says that plugins are."""
+    return [config.resolve(text) for text in config.get("plugin_dirs")]
 
 
 def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None) -> Plugin:
@@ -105,7 +131,7 @@ def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None
     plugin_class = find(line, directories or [])
     try:
         plugin = plugin_class()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{line.name}: failed in __init__(): {_told(error)}") from error
     plugin.name = line.name
     register(plugin, host, line.words, dict(line.options))
@@ -129,7 +155,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         given = " ".join([*words, *(f"{key}={value}" for key, value in options.items())])
         raise PluginError(
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
-            f" it takes: {_usage(plugin, signature)}"
+            f" it takes: {_usage(plugin, signature)}{loglevel_hint(words)}"
         ) from None
     scene_before = scene.get()
     scene.set(Scene(hook="register", plugin=plugin.name))
@@ -140,10 +166,13 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         raise
     except ValueError as error:  # how a plugin says that an argument is wrong
         raise PluginError(f"{plugin.name}: {error}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{plugin.name}: failed in register(): {_told(error)}") from error
     finally:
         scene.set(scene_before)
+    for hook, method, first in plugin.registrations:
+        if hook in ASKED_BY_HOST:
+            host.add_hook(hook, plugin.name, method, first=first)
 
 
 def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
@@ -159,14 +188,15 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
     name = target.replace("-", "_")
     looked: list[str] = []
     for directory in directories:
-        path = directory / f"{name}.py"
-        if path.is_file():
-            return _only_plugin(_import_file(path, line.name), path)
+        for path in (directory / f"{target}.py", directory / f"{name}.py"):
+            if path.is_file():
+                return _only_plugin(_import_file(path, line.name), path)
         looked.append(str(path))
     if name in bundled_plugins():
-        module = importlib.import_module("qpsdk.plugins." + name.replace("/", "."))
-        return _only_plugin(module, Path(module.__file__ or name))
-    installed = {entry.name.replace("-", "_"): entry for entry in entry_points(group=ENTRY_POINTS)}
+        with _importing(f"bundled plugin {name}"):
+            module = importlib.import_module("qpsdk.plugins." + name.replace("/", "."))
+            return _only_plugin(module, Path(module.__file__ or name))
+    installed = _installed_plugins()
     if name in installed:
         with _importing(f"entry point {target}"):
             return _checked(installed[name].load(), f"entry point {target}")
@@ -186,6 +216,23 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
 def bundled_plugins() -> list[str]:
     """The names of the plugins in this package."""
     return _names(Path(__file__).parent / "plugins")
+
+
+def available(directories: list[Path]) -> Iterator[tuple[str, str]]:
+    """The plugins that `find` would look through, by name, and where each comes from.
+
+    A name that comes again is hidden by the first.
+    """
+    for directory in directories:
+        yield from ((name, str(directory)) for name in _names(directory))
+    yield from ((name, "bundled") for name in bundled_plugins())
+    for name, entry in sorted(_installed_plugins().items()):
+        package = entry.dist.name if entry.dist is not None else entry.module
+        yield name, f"package {package}"
+
+
+def _installed_plugins() -> dict[str, EntryPoint]:
+    return {entry.name.replace("-", "_"): entry for entry in entry_points(group=ENTRY_POINTS)}
 
 
 def _names(directory: Path) -> list[str]:
@@ -221,11 +268,11 @@ def _importing(what: str) -> Iterator[None]:
         raise
     except SyntaxError as error:
         raise PluginError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginError(f"{what}: cannot be imported: {_told(error)}") from error
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     """What went wrong, and on which line of the plugin or of what it called."""
     lines = [
         f" ({frame.filename}:{frame.lineno})"
@@ -269,6 +316,14 @@ def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
             word = f"{parameter.name}=..." if named else parameter.name.upper()
             words.append(word if parameter.default is parameter.empty else f"[{word}]")
     return " ".join([plugin.name, *words])
+
+
+def loglevel_hint(words: tuple[str, ...]) -> str:
+    """What to write in place of ``loglevel 5``, which is qpsmtpd's spelling."""
+    for word, level in pairwise(words):
+        if word == "loglevel" and _LOG_LEVEL.fullmatch(level):
+            return f"; qpsmtpd's `loglevel {level}` is written loglevel={level} here"
+    return ""
 
 
 def _host_options(name: str, options: dict[str, str]) -> PluginOptions:

@@ -109,3 +109,8 @@ def configure(level: LogLevel = LOGWARN) -> None:
     logger.handlers[:] = [handler]
     logger.propagate = False
     logger.setLevel(_NUMBERS[level])
+
+
+def set_level(level: LogLevel) -> None:
+    """Write lines up to `level` from now on."""
+    logger.setLevel(_NUMBERS[level])

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qpsdk.address import Address
+from qpsdk.config import Config
 from qpsdk.constants import Constant
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.header import Header, HeaderReader
@@ -51,6 +52,8 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        config: The config directory as it was when the client came; ask `Plugin.config`, which
+            knows what other plugins say of a setting.
     """
 
     id: str = ""
@@ -70,6 +73,7 @@ class Connection:
     transaction: "Transaction | None" = None
     responses: list[Reply] = field(default_factory=list, repr=False)
     tls_to_start: "SSLContext | None" = field(default=None, repr=False)
+    config: Config | None = field(default=None, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
         """Answer the client from inside a hook, which then returns DONE.

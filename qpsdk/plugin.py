@@ -1,94 +1,22 @@
-"""The base class of plugins, and the host as they see it."""
+"""The base class of plugins."""
 
 import inspect
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from qpsdk.config import Config, Settings
+from qpsdk.address import Address
 from qpsdk.constants import Constant, LogLevel
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
+from qpsdk.host import Host, Method
 from qpsdk.log import log
-from qpsdk.spool import SpoolDirectory
-from qpsdk.stream import Endpoint, Stream
-
-if TYPE_CHECKING:
-    from ssl import SSLContext
 
 Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
 
-Method = Callable[..., Any]
 _M = TypeVar("_M", bound=Method)
-
-
-class Connect(Protocol):
-    """How to reach another server: sockets, or memory in a test."""
-
-    async def __call__(
-        self,
-        endpoint: Endpoint,
-        /,
-        *,
-        connect_timeout: float,
-        io_timeout: float,
-        session_timeout: float | None = None,
-    ) -> Stream:
-        """A stream to `endpoint`.
-
-        Args:
-            connect_timeout: Seconds until the connection must stand.
-            io_timeout: Seconds that the peer may neither take nor give a byte.
-            session_timeout: Seconds for the whole of it.
-
-        Raises:
-            StreamConnectError: It could not be made.
-        """
-        ...
-
-
-class RunBlocking(Protocol):
-    """How to run a function that blocks without holding up the others: in a thread."""
-
-    def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
-        ...
-
-
-@dataclass(slots=True)
-class Host:
-    """What a plugin may use of the host: `qp`, which `Plugin.register` is given.
-
-    Attributes:
-        settings: The host's own settings.
-        connect: Reaches other servers.
-        run_blocking: Runs what blocks.
-        new_id: A short name that no other connection has.
-        spool: Where large messages have their files.
-        clock: Seconds since the epoch.
-        tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
-            begin with TLS at once need it.
-    """
-
-    configuration: Config
-    settings: Settings
-    connect: Connect
-    run_blocking: RunBlocking
-    new_id: Callable[[], str]
-    spool: SpoolDirectory
-    clock: Callable[[], float] = time.time
-    tls: "Callable[[], SSLContext] | None" = None
-
-    def config(self, name: str) -> list[str]:
-        """The values of `config/NAME`; none if there is no such file.
-
-        Raises:
-            ConfigError: The file cannot be read.
-        """
-        return self.configuration.get(name)
 
 
 class Registration(NamedTuple):
@@ -221,6 +149,10 @@ class Plugin:
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
         return self.qp.config(name)
+
+    def user_config(self, address: Address, name: str) -> list[str]:
+        """The values of a setting for one user, as `Host.user_config`."""
+        return self.qp.user_config(address, name)
 
 
 def blocking(method: _M) -> _M:

@@ -28,12 +28,13 @@ from qpsdk.errors import (
     StreamTimeoutError,
 )
 from qpsdk.header import Header
+from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.plugin import Host
 from qpsdk.received import auth_comment, protocol, received, tls_comment
 from qpsdk.reply import Reply
+from qpsdk.settings import Settings
 from qpsdk.smtp import (
     Auth,
     Block,
@@ -81,12 +82,12 @@ class Session:
         host: Host,
         observer: Observer | None = None,
     ) -> None:
-        settings = host.settings
+        settings = host.settings_for(connection)
         self.connection = connection
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
-        self._authentication = Authentication(verdicts, dispatcher, host)
+        self._authentication = Authentication(verdicts, dispatcher, settings, host.clock)
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
@@ -98,6 +99,11 @@ class Session:
         self._lost = False  # the client is gone
         self._messages = 0
         self._queued: Outcome | None = None  # of the queue hook, until queue_post has run
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of the moment when the client came."""
+        return self._settings
 
     async def run(self) -> None:
         """Hold the conversation; the connection is closed when this returns."""
@@ -235,8 +241,12 @@ class Session:
             await self._start_tls()
         reply = self._reply("pre_connection", outcome)
         if reply is None:
-            reply = self._reply("connect", await self._ask("connect", connection, connection))
-        assert reply is not None
+            outcome = await self._ask("connect", connection, connection)
+            reply = self._reply("connect", outcome)
+            assert reply is not None
+            greeting = self._settings.greeting
+            if greeting and reply.code == 220 and outcome.constant is not DONE:
+                reply = Reply.make(220, greeting)
         self._engine.reply(reply)
 
     async def _hello(self, event: Hello) -> None:
@@ -432,10 +442,9 @@ class Session:
 
     async def _settle_header(self, transaction: Transaction) -> None:
         """Add our fields, and rename those that only look like ours."""
-        header, me = transaction.header, self._settings.me
-        us = self._settings.authserv_id or me
+        header, us = transaction.header, self._settings.auth_results
         assert header is not None
-        if forged := rename_forged(header, (us, me)):
+        if forged := rename_forged(header, (us, self._settings.me)):
             self._log(LOGINFO, f"forged Authentication-Results renamed: {forged}")
         header.prepend(NAME, authentication_results(transaction, us))
         await self._add_received(transaction, header)

@@ -128,16 +128,18 @@ class Spool:
 
 
 class SpoolDirectory:
-    """Where spools have their files: a folder of mode 0700.
+    """Where spools have their files.
 
-    It is made when it is first asked for; one that was not named is a temporary folder, gone
-    with `close`.
+    It is made when it is first asked for; one that was not named is a temporary folder of mode
+    0700, gone with `close`.
     """
 
-    __slots__ = ("__weakref__", "_given", "_made", "_remove")
+    __slots__ = ("__weakref__", "_given", "_made", "_perms", "_remove")
 
-    def __init__(self, path: Path | None = None) -> None:
+    def __init__(self, path: Path | None = None, perms: int = 0o700) -> None:
+        """`perms` is the mode of the folder; one that is there may have no more than these."""
         self._given = path
+        self._perms = perms
         self._made: Path | None = None
         self._remove: finalize[..., SpoolDirectory] | None = None
 
@@ -150,7 +152,7 @@ class SpoolDirectory:
         """
         if self._made is None:
             if self._given is not None:
-                self._made = _private_directory(self._given)
+                self._made = _private_directory(self._given, self._perms)
             else:
                 self._made = Path(tempfile.mkdtemp(prefix="qpsdk-"))
                 # Also when nobody calls `close`: when we are forgotten, or the process ends.
@@ -164,15 +166,18 @@ class SpoolDirectory:
             self._made = self._remove = None
 
 
-def _private_directory(path: Path) -> Path:
+def _private_directory(path: Path, perms: int) -> Path:
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.is_dir():
+            path.mkdir(mode=0o700, parents=True)
+            path.chmod(perms)  # the umask is for files that nobody has thought about
         mode = path.stat().st_mode & 0o777
     except OSError as error:
         raise ConfigError(f"the spool folder cannot be made: {error.strerror}", path) from None
-    if mode & 0o077:
+    if mode & ~perms:
         raise ConfigError(
-            f"the spool folder has mode {mode:o}, so that others may look into it; chmod 700 it",
+            f"the spool folder has mode {mode:o}, so that others may look into it;"
+            f" chmod {perms:o} it",
             path,
         )
     return path

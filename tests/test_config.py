@@ -1,16 +1,15 @@
 """The config directory: what a file says, and what is told when it is wrong."""
 
-import platform
+import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk import ConfigError, LogLevel
-from qpsdk.config import Config, Line, Settings
-from qpsdk.smtp import Limits
+from qpsdk import ConfigError
+from qpsdk.config import Config, Line
 
 
 @pytest.fixture
@@ -46,9 +45,10 @@ def test_lines(text: str, lines: list[Line], folder: Path) -> None:
 @given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))))
 def test_any_lines(texts: list[str]) -> None:
     """Whatever stands on a line is its value, without the white space around it."""
-    values = [(n, text.strip()) for n, text in enumerate(texts, 1)]
+    values = [(n, text.strip(), None) for n, text in enumerate(texts, 1)]
     expected = [value for value in values if value[1] != "" and value[1][0] != "#"]
-    assert Config({"x": "\n".join(texts)}).lines("x") == expected
+    if not any(value[1].startswith("$include") for value in expected):
+        assert Config({"x": "\n".join(texts)}).lines("x") == expected
 
 
 def test_missing_file(folder: Path) -> None:
@@ -118,125 +118,265 @@ def test_parsed(folder: Path) -> None:
     assert Config({"x": "7"}).parse("x", int, 0) == 7
 
 
-def test_place_of_settings_in_memory() -> None:
-    """Settings that are no files are told as if they were."""
-    with pytest.raises(ConfigError, match=r"^config/databytes:2: 'x' is no number of bytes"):
-        Settings.read(Config({"databytes": "\nx"}))
+# $include
 
 
-# Settings
+def test_include(folder: Path) -> None:
+    """The values of another file stand in the place of $include; each knows its own place."""
+    (folder / "rcpthosts").write_text("a\n$include more/hosts\n\nz\n")
+    (folder / "more").mkdir()
+    (folder / "more" / "hosts").write_text("# of ours\nb\n  $include   last  \n")
+    (folder / "last").write_text("c\n")
+    hosts = folder / "more" / "hosts"
+    assert Config(folder).lines("rcpthosts") == [
+        Line(1, "a"),
+        Line(2, "b", hosts),
+        Line(1, "c", folder / "last"),
+        Line(4, "z"),
+    ]
 
 
-def test_defaults() -> None:
-    """Without any file: no limit of size, bare newlines refused, warnings logged."""
-    assert Settings.read(Config({})) == Settings(
-        me=platform.node() or "localhost",
-        limits=Limits(message=0),
-        bare_newline="reject",
-        size_threshold=65536,
-        spool_dir=None,
-        timeout=300.0,
-        loglevel=LogLevel.LOGWARN,
-        listen=(),
-        tls_before_auth=False,
-        tls_handshake_timeout=30.0,
-        authserv_id="",
+def test_include_elsewhere(folder: Path, tmp_path: Path) -> None:
+    """An absolute path is taken as it is; a file may be included in two places."""
+    (tmp_path / "hosts").write_text("b\n")
+    (folder / "x").write_text(f"$include {tmp_path}/hosts\n$include ../hosts\n")
+    assert Config(folder).get("x") == ["b", "b"]
+
+
+def test_include_in_memory() -> None:
+    """Settings that are no files include each other by name."""
+    config = Config({"x": "a\n$include y", "y": "b\n$include nothing"})
+    with pytest.raises(ConfigError, match=r"^config/y:2: \$include nothing: config/nothing: no"):
+        config.get("x")
+    assert Config({"x": "a\n$include y", "y": "b"}).get("x") == ["a", "b"]
+
+
+def test_other_dollars() -> None:
+    """What only looks like $include is a value."""
+    values = ["$includes x", "$include", "x $include y", "$INCLUDE x"]
+    assert Config({"x": "\n".join(values)}).get("x") == values
+
+
+def test_value_in_an_included_file(folder: Path) -> None:
+    """An error in an included file names that file and its line."""
+    (folder / "listen").write_text("127.0.0.1:25\n$include more\n")
+    (folder / "more").write_text("\n\nnowhere\n")
+    with pytest.raises(ConfigError) as refusal:
+        Config(folder).parse_all("listen", int)
+    assert str(refusal.value).startswith(f"{folder}/listen:1: invalid")
+    with pytest.raises(ConfigError) as refusal:
+        Config(folder).parse_all("listen", _not_nowhere)
+    assert str(refusal.value) == f"{folder}/more:3: not nowhere"
+    assert (refusal.value.path, refusal.value.line) == (folder / "more", 3)
+
+
+def _not_nowhere(text: str) -> str:
+    if text == "nowhere":
+        raise ValueError("not nowhere")
+    return text
+
+
+INCLUDES = [
+    # files, what is told of x
+    ({"x": "\n$include gone"}, "{f}/x:2: $include gone: {f}/gone: no such file"),
+    ({"x": "$include x"}, "{f}/x:1: $include x: the file includes itself"),
+    (
+        {"x": "$include y", "y": "\n$include z", "z": "$include ./x"},
+        "{f}/z:1: $include ./x: the file includes itself",
+    ),
+    ({"x": "$include y", "y": "$include y"}, "{f}/y:1: $include y: the file includes itself"),
+    ({"x": "$include .."}, "{f}/x:1: $include ..: {p}: cannot be read: Is a directory"),
+    ({"x": "$include y", "y": "a\n\udcff"}, "{f}/y:2: not UTF-8 text"),
+]
+
+
+@pytest.mark.parametrize(("files", "told"), INCLUDES, ids=range(len(INCLUDES)))
+def test_wrong_include(files: dict[str, str], told: str, folder: Path) -> None:
+    """A file that cannot be included is told where $include stands; a loop where it closes."""
+    for name, text in files.items():
+        (folder / name).write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ConfigError) as refusal:
+        Config(folder).get("x")
+    assert str(refusal.value) == told.format(f=folder, p=folder.parent)
+
+
+# Files that are no settings
+
+
+def test_what_is_no_setting(folder: Path) -> None:
+    """What an editor leaves behind is not read; a pipe is told, and nobody waits for it."""
+    for name in ("me", ".me.swp", "me~", "#me#"):
+        (folder / name).write_text("x")
+    os.mkfifo(folder / "pipe")
+    (folder / "gone").symlink_to("nowhere")
+    config = Config(folder)
+    assert config.names() == ["me", "pipe"]
+    assert config.get("gone") == []
+    assert config.get(".me.swp") == []
+    assert config.get("../config/me") == []
+    with pytest.raises(ConfigError, match=r"pipe: cannot be read: not a regular file$"):
+        config.get("pipe")
+
+
+def test_large_file(folder: Path) -> None:
+    """A file that is much too large for a setting is not held in memory."""
+    with (folder / "movie").open("wb") as file:
+        file.truncate(16 * 1024 * 1024 + 1)
+    with pytest.raises(ConfigError, match=r"movie: larger than 16777216 bytes$"):
+        Config(folder).get("movie")
+
+
+# qmail
+
+
+def test_qmail_control(folder: Path, tmp_path: Path) -> None:
+    """What has no file is looked for in the directory that qmail_control names."""
+    control = tmp_path / "control"
+    control.mkdir()
+    (control / "me").write_text("qmail.example.com\n")
+    (control / "rcpthosts").write_text("example.com\n")
+    (control / "databytes").write_text("many\n")
+    (folder / "rcpthosts").write_text("# none\n")
+    assert Config(folder).get("me") == []
+    (folder / "qmail_control").write_text("../control\n")
+    config = Config(folder)
+    assert config.get("me") == ["qmail.example.com"]
+    assert config.get("rcpthosts") == []
+    assert config.names() == ["qmail_control", "rcpthosts"]
+    with pytest.raises(ConfigError) as refusal:
+        config.parse("databytes", int, 0)
+    assert refusal.value.path == folder / "../control/databytes"
+    assert refusal.value.line == 1
+
+
+def test_wrong_qmail_control(folder: Path) -> None:
+    """A control directory that is none is told when the setting is read."""
+    (folder / "qmail_control").write_text("\nnowhere\n")
+    with pytest.raises(ConfigError) as refusal:
+        Config(folder).get("qmail_control")
+    assert str(refusal.value) == (
+        f"{folder}/qmail_control:2: {folder}/nowhere is no directory;"
+        " write one such as /var/qmail/control"
     )
 
 
-SETTINGS = [
-    # name, text, attribute, value
-    ("me", "mx.example.com", "me", "mx.example.com"),
-    ("me", "[192.0.2.1]", "me", "[192.0.2.1]"),
-    ("me", "[IPv6:2001:db8::1]", "me", "[IPv6:2001:db8::1]"),
-    ("databytes", "0", "limits", Limits(message=0)),
-    ("databytes", "10485760", "limits", Limits(message=10485760)),
-    ("bare_newline", "reject", "bare_newline", "reject"),
-    ("bare_newline", "normalize", "bare_newline", "normalize"),
-    ("size_threshold", "0", "size_threshold", 0),
-    ("spool_dir", "/var/spool/x y", "spool_dir", Path("/var/spool/x y")),
-    ("timeout", "20", "timeout", 20.0),
-    ("loglevel", "0", "loglevel", LogLevel.LOGEMERG),
-    ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
-    ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
-    ("loglevel", "notice", "loglevel", LogLevel.LOGNOTICE),
-    (
-        "listen",
-        "127.0.0.1:25\n[::1]:25\nunix:/x",
-        "listen",
-        ("127.0.0.1:25", "[::1]:25", "unix:/x"),
-    ),
-    ("listen", "tls:[::]:465", "listen", ("tls:[::]:465",)),
-    ("tls_before_auth", "1", "tls_before_auth", True),
-    ("tls_before_auth", "0", "tls_before_auth", False),
-    ("tls_handshake_timeout", "7", "tls_handshake_timeout", 7.0),
-    ("me-auth-results", "mail.example.com", "authserv_id", "mail.example.com"),
-]
+# Over time
 
 
-@pytest.mark.parametrize(("name", "text", "attribute", "value"), SETTINGS)
-def test_setting(name: str, text: str, attribute: str, value: Any) -> None:
-    """Each setting is read from the file of its name."""
-    assert getattr(Settings.read(Config({name: text})), attribute) == value
+def change(path: Path, text: str) -> None:
+    """Write a file so that it differs from what it was, however coarse the clock of the disk is."""
+    new = path.with_name(".new")
+    new.write_text(text)
+    new.replace(path)
 
 
-HOST = "is no host name; write one such as mx.example.com"
-BYTES = "is no number of bytes; write one such as 10485760"
-SECONDS = "is no number of seconds; write one such as 300"
-LEVEL = "is no log level; write 0 to 7, or a name such as LOGINFO"
-ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
-
-WRONG = [
-    ("me", "my host", HOST),
-    ("me", "mx;example", HOST),
-    ("me", "bücher.example", HOST),
-    ("me", "a" * 256, HOST),
-    ("databytes", "10M", BYTES),
-    ("databytes", "-1", BYTES),
-    ("databytes", "\u00b2", BYTES),
-    ("size_threshold", "64k", BYTES),
-    ("bare_newline", "Reject", "is not known; write reject or normalize"),
-    ("timeout", "0", SECONDS),
-    ("timeout", "5 min", SECONDS),
-    ("timeout", "1.5", SECONDS),
-    ("loglevel", "8", LEVEL),
-    ("loglevel", "-1", LEVEL),
-    ("loglevel", "LOGLOUD", LEVEL),
-    ("listen", "127.0.0.1", ADDRESS),
-    ("listen", "127.0.0.1:99999", ADDRESS),
-    ("tls_before_auth", "yes", "is not known; write 1 for yes or 0 for no"),
-    ("tls_handshake_timeout", "0", SECONDS),
-    ("me-auth-results", "a b", HOST),
-]
+def test_snapshot(folder: Path) -> None:
+    """A config is as it was when it was read, also where nobody has asked yet."""
+    (folder / "x").write_text("one")
+    config = Config(folder)
+    change(folder / "x", "two")
+    (folder / "y").write_text("new")
+    assert (config.get("x"), config.get("y")) == (["one"], [])
+    again = config.reread()
+    assert (again.get("x"), again.get("y")) == (["two"], ["new"])
+    assert again.changed_since(config) == ["x", "y"]
+    assert (config.get("x"), config.get("y")) == (["one"], [])
 
 
-@pytest.mark.parametrize(("name", "text", "text_of_error"), WRONG)
-def test_wrong_setting(name: str, text: str, text_of_error: str, folder: Path) -> None:
-    """A wrong value is refused with file, line, and what would be right."""
-    (folder / name).write_text(f"# a comment\n{text}\n", encoding="utf-8")
-    with pytest.raises(ConfigError) as refusal:
-        Settings.read(Config(folder))
-    assert str(refusal.value) == f"{folder}/{name}:2: {text!r} {text_of_error}"
-
-
-def test_second_listener_wrong() -> None:
-    """Of several addresses the wrong one is named with its line."""
-    with pytest.raises(ConfigError, match=r"^config/listen:2: 'nowhere'"):
-        Settings.read(Config({"listen": "127.0.0.1:25\nnowhere"}))
+def test_nothing_has_changed(folder: Path, tmp_path: Path) -> None:
+    """Where no file has changed there is nothing new to hold; what is no setting is no change."""
+    (tmp_path / "control").mkdir()
+    (folder / "qmail_control").write_text("../control")
+    (folder / "x").write_text("$include ../control/y\n$include z")
+    config = Config(folder)
+    assert config.reread() is config
+    (folder / "spool").mkdir()
+    config = config.reread()
+    (folder / "spool" / "message").write_text("x")
+    (folder / ".x.swp").write_text("x")
+    assert config.reread() is config
+    assert Config({"x": "y"}).reread().get("x") == ["y"]
 
 
 @pytest.mark.parametrize(
-    "name",
-    ["me", "databytes", "bare_newline", "size_threshold", "spool_dir", "timeout", "loglevel"],
+    "act",
+    [
+        lambda f: change(f / "x", "two"),
+        lambda f: (f / "x").write_text("one more"),
+        lambda f: (f / "x").unlink(),
+        lambda f: (f / "x").rename(f / "y"),
+        lambda f: (f / "new").write_text(""),
+        lambda f: change(f.parent / "included", "two"),
+        lambda f: (f.parent / "included").unlink(),
+        lambda f: (f.parent / "missing").write_text("there"),
+        lambda f: change(f.parent / "control" / "me", "two"),
+        lambda f: (f.parent / "control" / "new").write_text("two"),
+        lambda f: os.utime(f / "x", ns=(0, 0)),
+    ],
+    ids=range(11),
 )
-def test_each_has_one_value(name: str) -> None:
-    """Each of them but `listen` takes one value."""
-    with pytest.raises(ConfigError, match=f"^config/{name}:2: one value expected"):
-        Settings.read(Config({name: {"me": "a", "bare_newline": "reject"}.get(name, "1") + "\n1"}))
+def test_changed(act: Callable[[Path], object], folder: Path, tmp_path: Path) -> None:
+    """A file that is written, replaced, removed, renamed or new is seen; an included one, too."""
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "me").write_text("one")
+    (tmp_path / "included").write_text("one")
+    (folder / "qmail_control").write_text("../control")
+    (folder / "x").write_text("one")
+    (folder / "z").write_text("$include ../included\n$include ../missing\n")
+    config = Config(folder)
+    assert config.reread() is config
+    act(folder)
+    assert config.reread() is not config
 
 
-def test_relative_paths(tmp_path: Path) -> None:
-    """A relative path in a setting begins at the config directory, wherever the host is started."""
-    (tmp_path / "spool_dir").write_text("spool\n")
-    assert Settings.read(Config(tmp_path)).spool_dir == tmp_path / "spool"
-    assert Config(tmp_path).resolve("/var/spool/qpsdk") == Path("/var/spool/qpsdk")
+def test_control_directory_appears(folder: Path, tmp_path: Path) -> None:
+    """A control directory that was missing is taken up when it is there."""
+    (folder / "qmail_control").write_text("../control")
+    config = Config(folder)
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "me").write_text("mx.example.com")
+    assert config.reread().get("me") == ["mx.example.com"]
+
+
+def test_unchanged_files_are_not_read_again(folder: Path) -> None:
+    """A new look reads only what has changed."""
+    (folder / "x").write_text("one")
+    (folder / "y").write_text("one")
+    config = Config(folder)
+    change(folder / "y", "two")
+    again = config.reread()
+    assert again.lines("x")[0] is config.lines("x")[0]
+    assert again.get("y") == ["two"]
+
+
+def test_directory_is_gone(folder: Path) -> None:
+    """A directory that is gone is told; what was read stays."""
+    (folder / "x").write_text("one")
+    config = Config(folder)
+    folder.rename(folder.with_name("other"))
+    with pytest.raises(ConfigError, match="not a directory"):
+        config.reread()
+    assert config.get("x") == ["one"]
+
+
+def test_broken_since(folder: Path) -> None:
+    """A setting that could be read and cannot any more is told; what never could is not."""
+    (folder / "x").write_text("one")
+    (folder / "never").write_bytes(b"\xff")
+    config = Config(folder)
+    (folder / "new").write_bytes(b"\xff")
+    assert config.reread().broken_since(config) is None
+    (folder / "x").write_text("$include gone")
+    assert str(config.reread().broken_since(config)) == (
+        f"{folder}/x:1: $include gone: {folder}/gone: no such file"
+    )
+
+
+def test_replaced() -> None:
+    """Other values take the place of some; an error in them says who gave them."""
+    config = Config({"x": "one", "y": "two"})
+    other = config.replaced({"x": ["1", "a"]}, "hook_config")
+    assert (other.get("x"), other.get("y")) == (["1", "a"], ["two"])
+    assert config.get("x") == ["one"]
+    with pytest.raises(ConfigError, match=r"^hook_config\(x\):2: invalid literal"):
+        other.parse_all("x", int)

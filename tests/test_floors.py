@@ -15,9 +15,9 @@ HOUSE = Path(qpsdk.__file__).parent
 FLOORS = {
     0: "constants errors address reply netstring header stream",
     1: "smtp qmqp",
-    2: "hooks message plugin config loader dispatcher log received spool authresults",
+    2: "hooks message plugin config settings host loader dispatcher log received authresults spool",
     3: "session verdicts parsing authentication",
-    4: "server testing plugins scaffold explain cli lab __main__",
+    4: "server testing plugins scaffold cli check explain lab __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""
 

@@ -3,7 +3,9 @@
 import pytest
 
 from qpsdk import DECLINED, DENY, DENY_DISCONNECT, DENYSOFT, DENYSOFT_DISCONNECT, DONE, OK
+from qpsdk.cli.plugins import registers_more
 from qpsdk.hooks import GO_ON, HOOKS, Effect, hook_name
+from qpsdk.loader import PluginLine, bundled_plugins, find
 
 # hook, what a plugin is given; in the order in which a message meets them
 ARGUMENTS = """
@@ -193,3 +195,25 @@ def test_host_name_with_braces(me: str) -> None:
     """The host's name is put in as it is."""
     assert bytes(GREETING.reply(me)) == f"220 {me} ready\r\n".encode()
     assert bytes(CLOSING.reply(me, "x")).startswith(f"421-4.7.1 {me} Closing\r\n".encode())
+
+
+@pytest.mark.parametrize("name", [hook.name for hook in HOOKS.values() if hook.example])
+def test_example(name: str) -> None:
+    """The example of a hook is a bundled plugin that has it."""
+    plugin = find(PluginLine.parse(HOOKS[name].example), [])
+    assert HOOKS[name].example in bundled_plugins()
+    assert callable(getattr(plugin, f"hook_{name}", None)) or registers_more(plugin)
+
+
+def test_examples() -> None:
+    """The hooks that every host needs have an example."""
+    assert (HOOKS["rcpt"].example, HOOKS["queue"].example) == ("rcpt_ok", "queue/qmqp_forward")
+
+
+def test_every_hook_of_a_bundled_plugin_has_an_example() -> None:
+    """A hook that a bundled plugin has names one of them."""
+    for name in bundled_plugins():
+        plugin = find(PluginLine.parse(name), [])
+        for hook in HOOKS.values():
+            if hasattr(plugin, f"hook_{hook.name}"):
+                assert hook.example, f"{name} is an example of {hook.name}"

@@ -9,7 +9,15 @@ import pytest
 
 from qpsdk import ConfigError, Host, LogLevel, Plugin, PluginError
 from qpsdk.config import Config
-from qpsdk.loader import PluginLine, bundled_plugins, load, load_one, register
+from qpsdk.loader import (
+    PluginLine,
+    available,
+    bundled_plugins,
+    load,
+    load_lines,
+    load_one,
+    register,
+)
 from qpsdk.log import Formatter
 from qpsdk.plugins.queue.discard import Discard
 from qpsdk.testing.smtp import memory_host
@@ -86,6 +94,10 @@ def test_line(text: str, line: PluginLine) -> None:
         "../x",
         "/etc/x",
         "x/../../y",
+        "x/..",
+        "x//y",
+        "x/",
+        "x/.y",
         "./x",
         ".x",
         "-x",
@@ -526,3 +538,81 @@ def test_loaded_plugins_run(folder: Path) -> None:
     dispatcher = load(new_host("greet:0\nqueue/discard\ngreet:1"))
     assert dispatcher.order("connect") == ["greet:0", "greet:1"]
     assert dispatcher.order("queue") == ["queue/discard"]
+
+
+def test_loglevel_as_qpsmtpd_writes_it(folder: Path) -> None:
+    """qpsmtpd's own spelling of a plugin's log level is explained."""
+    assert refusal("queue/discard loglevel +1") == (
+        "config/plugins:1: queue/discard: too many positional arguments; given: loglevel +1;"
+        " it takes: queue/discard; qpsmtpd's `loglevel +1` is written loglevel=+1 here"
+    )
+
+
+@pytest.mark.parametrize(
+    ("source", "text"),
+    [
+        ("import sys\nsys.exit(1)\n", "plugins/x.py: cannot be imported: SystemExit: 1"),
+        (
+            "import sys\nfrom qpsdk import Plugin\nclass A(Plugin):\n"
+            "    def __init__(self): sys.exit(1)\n",
+            "x: failed in __init__(): SystemExit: 1",
+        ),
+        (
+            "import sys\nfrom qpsdk import Plugin\nclass A(Plugin):\n"
+            "    def register(self, qp): sys.exit(1)\n",
+            "x: failed in register(): SystemExit: 1",
+        ),
+    ],
+)
+def test_exit(source: str, text: str, folder: Path) -> None:
+    """A plugin that calls sys.exit() is told as any that fails."""
+    (folder / "x.py").write_text(source)
+    assert refusal("x").startswith(f"config/plugins:1: {text} ({folder}/x.py:")
+
+
+def test_file_with_a_dash(folder: Path) -> None:
+    """A file may itself be spelled with a dash."""
+    (folder / "greet-me.py").write_text(GREET)
+    assert [plugin.name for plugin in load_plugins("greet-me")] == ["greet-me"]
+
+
+def test_each_line() -> None:
+    """Each line is told with its plugin or its error: the first that is wrong hides no other."""
+    host = memory_host({"plugins": "nothing\n\nqueue/discard\n../x\n$include more", "more": "x"})
+    told = [
+        (line.number, loaded.name if isinstance(loaded, Plugin) else str(loaded).partition(";")[0])
+        for line, loaded in load_lines(host)
+    ]
+    assert told == [
+        (
+            1,
+            "config/plugins:1: nothing: no such plugin (looked for: a bundled plugin,"
+            " an entry point)",
+        ),
+        (3, "queue/discard"),
+        (4, "config/plugins:4: '../x' is no plugin name"),
+        (
+            1,
+            "config/more:1: x: no such plugin (looked for: a bundled plugin, an entry point)",
+        ),
+    ]
+
+
+def test_available(folder: Path, installed: Path) -> None:
+    """All that could be loaded, in the order in which it is looked for."""
+    (folder / "queue" / "greet.py").write_text(GREET)
+    (folder / "queue" / "_helper.py").write_text("")
+    (folder.parent / "more" / "discard.py").write_text(GREET)
+    found = list(available([folder, folder.parent / "more", folder.parent / "nowhere"]))
+    assert found[:2] == [
+        ("queue/greet", str(folder)),
+        ("discard", str(folder.parent / "more")),
+    ]
+    assert ("queue/discard", "bundled") in found
+    assert [name for name, origin in found if origin == "package greetings"] == [
+        "broken",
+        "gone",
+        "good_day",
+        "missing",
+        "value",
+    ]

@@ -210,6 +210,23 @@ def test_input_is_seen_while_writing(run: Callable[[Awaitable[None]], None]) -> 
     run(main())
 
 
+def test_other_timeout(run: Callable[[Awaitable[None]], None]) -> None:
+    """The time limit may be changed once the connection stands; it counts from then on."""
+
+    async def main() -> None:
+        async with connected(io_timeout=60) as (stream, _):
+            stream.set_timeout(60)
+            stream.set_timeout(0.2)
+            with pytest.raises(StreamTimeoutError, match=r"no progress for 0\.2 s"):
+                await stream.read()
+        async with connected(io_timeout=0.2) as (stream, peer):
+            stream.set_timeout(60)
+            asyncio.get_running_loop().call_later(0.6, peer.send, b"late")
+            assert await stream.read() == b"late"
+
+    run(main())
+
+
 def test_silence_times_out(run: Callable[[Awaitable[None]], None]) -> None:
     """A peer that neither gives nor takes a byte for too long is an error, and can be told so."""
 

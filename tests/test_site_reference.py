@@ -8,6 +8,7 @@ import pytest
 
 from qpsdk.hooks import HOOKS
 from qpsdk.loader import bundled_plugins
+from qpsdk.settings import SETTINGS
 
 SOURCE = Path(__file__).parent.parent / "docs" / "hooks" / "reference.py"
 
@@ -54,6 +55,24 @@ def test_constants_page(reference: ModuleType) -> None:
     assert "| `DENYSOFT` | 902 | Temporary failure: a 4xx reply" in page
     assert "| `DENYHARD` | 903 | The old name of `DENY_DISCONNECT`. |" in page
     assert "| `LOGRADAR` | 0 |" in page
+
+
+def test_settings_page(reference: ModuleType) -> None:
+    """Each setting has its row: what it means, its default, whether it takes a restart."""
+    page: str = reference.settings_page()
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    assert [row.split("`")[1] for row in rows] == list(SETTINGS)
+    assert any(row.startswith("| `databytes` |") and row.endswith(" |  |") for row in rows)
+    assert any(row.startswith("| `listen` |") and row.endswith(" | yes |") for row in rows)
+
+
+def test_commands_page(reference: ModuleType) -> None:
+    """Each command says what `--help` says of it."""
+    page: str = reference.commands_page()
+    assert "## qpsdk serve" in page
+    assert "Usage: root serve [OPTIONS]" not in page
+    assert "Run plugins on real mail, until SIGTERM or SIGINT." in page
+    assert "--listen" in page
 
 
 def test_plugins_page(reference: ModuleType) -> None:

@@ -405,3 +405,18 @@ def test_folder_that_is_a_file(tmp_path: Path) -> None:
         with pytest.raises(ConfigError, match=reason) as refusal:
             _ = SpoolDirectory(path).path
         assert str(refusal.value).startswith(f"{path}: the spool folder cannot be made")
+
+
+def test_folder_for_a_group(folder: Path) -> None:
+    """A folder that a group may read is made so whatever the umask, and taken if it is there."""
+    before = os.umask(0o077)
+    try:
+        assert SpoolDirectory(folder, 0o750).path == folder
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o750
+    folder.chmod(0o710)
+    assert SpoolDirectory(folder, 0o750).path == folder
+    folder.chmod(0o755)
+    with pytest.raises(ConfigError, match=r"mode 755.*chmod 750"):
+        _ = SpoolDirectory(folder, 0o750).path

@@ -3,13 +3,17 @@
 import inspect
 from collections.abc import Iterable
 
+import typer
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
+from typer.testing import CliRunner
 
+from qpsdk.cli import app
 from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
 from qpsdk.loader import PluginLine, bundled_plugins, find
 from qpsdk.plugin import Plugin
+from qpsdk.settings import SETTINGS
 
 ME = "mx.example.com"
 
@@ -158,7 +162,54 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterable[s
         yield "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
 
 
-PAGES = {"hooks": hooks_page, "constants": constants_page, "plugins": plugins_page}
+def settings_page() -> str:
+    """The settings: a file of the config directory each."""
+    rows = [
+        (
+            f"`{setting.name}`",
+            setting.meaning + (" Any number of lines." if setting.several else ""),
+            setting.shown_default,
+            "yes" if setting.at_start else "",
+        )
+        for setting in SETTINGS.values()
+    ]
+    return "\n".join(
+        [
+            "# Settings",
+            "",
+            "Each is a file of the config directory, a value a line; empty lines and lines that"
+            " begin with `#` say nothing, and `$include FILE` stands for the lines of another"
+            " file. The directory is looked at no more than once a second, and read again when"
+            " a file has changed: who is connected keeps the settings that it began with, and a"
+            " directory with a mistake in it changes nothing and is told in the log."
+            " `qpsdk check --config DIR` says everything that is wrong with one.",
+            "",
+            *_table(("file", "meaning", "default", "needs a restart"), rows),
+        ]
+    )
+
+
+def commands_page() -> str:
+    """What each command says of itself."""
+    group = typer.main.get_command(app)
+    assert isinstance(group, typer.core.TyperGroup)
+    lines = ["# Command line", ""]
+    for name in sorted(group.commands):
+        shown = CliRunner().invoke(app, [name, "--help"], env=PLAIN, prog_name="qpsdk").output
+        text = "\n".join(line.rstrip() for line in shown.strip().splitlines())
+        lines += [f"## qpsdk {name}", "", "```text", text, "```", ""]
+    return "\n".join(lines)
+
+
+PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
+
+PAGES = {
+    "hooks": hooks_page,
+    "constants": constants_page,
+    "settings": settings_page,
+    "plugins": plugins_page,
+    "commands": commands_page,
+}
 """By their names under `reference/`."""
 
 

@@ -1,23 +1,24 @@
 """`qpsdk serve`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qpsdk import log
 from qpsdk.cli.app import app
-from qpsdk.config import Config, Settings
+from qpsdk.cli.show import ConfigDirectory
+from qpsdk.config import Config
+from qpsdk.settings import Settings
 
 
 @app.command()
 def serve(
-    config: Annotated[Path, typer.Option(help="The config directory: one file a setting.")],
+    config: ConfigDirectory,
     listen: Annotated[
         list[str] | None,
         typer.Option(
             help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated. "
-            "With tls: before it, TLS from the start."
+            "Behind tls:, by TLS only."
         ),
     ] = None,
 ) -> None:

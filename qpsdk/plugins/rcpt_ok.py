@@ -6,9 +6,9 @@ from qpsdk import DENY, OK, Address, Parameters, Plugin, Result, Transaction
 class RcptOk(Plugin):
     """Accept what is for `config/rcpthosts`, or comes from a relay client.
 
-    A line of `rcpthosts` is a domain, or with a leading dot all its subdomains; `me` is one
-    of ours without saying. Load it last of the plugins that look at recipients: it refuses
-    what is left.
+    A line of `rcpthosts` is a domain, or with a leading dot all its subdomains; a long list may
+    go on in `morercpthosts`. `me` is one of ours without saying. Load it last of the plugins that
+    look at recipients: it refuses what is left.
     """
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
@@ -18,7 +18,8 @@ class RcptOk(Plugin):
             return OK
         if transaction.connection.relay_client:
             return OK
-        ours = {domain.lower() for domain in (*self.config("me"), *self.config("rcpthosts"))}
+        files = ("me", "rcpthosts", "morercpthosts")
+        ours = {domain.lower() for name in files for domain in self.config(name)}
         if host in ours:
             return OK
         labels = host.split(".")

@@ -12,17 +12,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from qpsdk.config import Config, Settings
+from qpsdk.config import Config
 from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, SetupError
+from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
-from qpsdk.plugin import Host
 from qpsdk.server.drive import Drive
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Session
+from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
@@ -50,7 +51,7 @@ def new_host(config: Config) -> Host:
         connect=connect,
         run_blocking=asyncio.to_thread,
         new_id=_ids(),
-        spool=SpoolDirectory(settings.spool_dir),
+        spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
     )
 
 
@@ -187,6 +188,7 @@ class Server:
         if tls and self._host.tls is not None:
             connection.tls_to_start = self._host.tls()
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        stream.set_timeout(session.settings.timeout)
         drive = Drive(session.run(), self._ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)

@@ -84,6 +84,14 @@ class SocketStream(asyncio.Protocol):
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
+    def set_timeout(self, io_timeout: float) -> None:
+        """Have the peer take or give a byte in so many seconds, in place of the first limit."""
+        if io_timeout != self._io_timeout:
+            self._io_timeout = io_timeout
+            if self._timer is not None:
+                self._timer.cancel()
+            self._set_timer(self._loop.time() + io_timeout)
+
     # What the transport tells us
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:

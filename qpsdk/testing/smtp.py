@@ -2,18 +2,22 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Mapping, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
-from qpsdk.config import Config, Settings
+from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import StreamConnectError, StreamError
+from qpsdk.host import Connect, Host, Method
 from qpsdk.loader import PluginLine, load_one, register
 from qpsdk.message import Connection
-from qpsdk.plugin import Connect, Host, Method, Plugin
+from qpsdk.plugin import Plugin
 from qpsdk.reply import Reply
 from qpsdk.session import Session
+from qpsdk.settings import Settings
 from qpsdk.spool import BLOCK_SIZE, SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.memory import MemoryStream, pipe
@@ -123,7 +127,7 @@ class SMTPClient:
 @asynccontextmanager
 async def smtp(
     *plugins: Plugin | str,
-    config: Mapping[str, str] | None = None,
+    config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
     observer: Observer | None = None,
@@ -142,7 +146,7 @@ async def smtp(
 
     Args:
         plugins: In the order in which they run: instances, or lines as in `config/plugins`.
-        config: The settings, by name.
+        config: The settings by name, or a config directory.
         connect: Reaches other servers; without it there are none.
         connection: What the plugins see of the client; else one from 192.0.2.1.
 
@@ -169,15 +173,24 @@ async def smtp(
         host.spool.close()
 
 
-def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Host:
+def memory_host(
+    config: Mapping[str, str] | Path,
+    connect: Connect | None = None,
+    clock: Callable[[], float] = time.time,
+) -> Host:
     """A host without sockets or threads.
+
+    Args:
+        config: As for `smtp`.
+        clock: Seconds since the epoch.
 
     Raises:
         ConfigError: A setting is wrong.
     """
-    configuration = Config({"me": "mx.example.com", **config})
+    source = config if isinstance(config, Path) else {"me": "mx.example.com", **config}
+    configuration = Config(source)
     settings = Settings.read(configuration)
-    spool = SpoolDirectory(settings.spool_dir)
+    spool = SpoolDirectory(settings.spool_dir, settings.spool_perms)
     if settings.spool_dir is not None:
         _ = spool.path  # a wrong one is told now
     numbers = itertools.count(1)
@@ -188,6 +201,7 @@ def memory_host(config: Mapping[str, str], connect: Connect | None = None) -> Ho
         run_blocking=_run_inline,
         new_id=lambda: f"c{next(numbers)}",
         spool=spool,
+        clock=clock,
     )
 
 

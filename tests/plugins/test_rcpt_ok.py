@@ -13,6 +13,7 @@ from qpsdk.testing.smtp import memory_host
 CONFIG = {
     "me": "mx.Example.org",
     "rcpthosts": "# us\nexample.com\n.sub.example.com\nUPPER.example\nBÜCHER.example\n[192.0.2.1]",
+    "morercpthosts": "more.example\n.below.example",
 }
 
 
@@ -36,12 +37,14 @@ def asked(recipient: str, *, relay: bool = False, config: dict[str, str] = CONFI
         "user@mx.example.org",
         "user@bücher.example",
         "user@[192.0.2.1]",
+        "user@more.example",
+        "user@a.below.example",
         "postmaster",
         "Postmaster",
     ],
 )
 def test_ours(recipient: str) -> None:
-    """Ours are the domains of rcpthosts in any case, subdomains behind a dot, and `me`."""
+    """Ours: the domains of (more)rcpthosts in any case, subdomains behind a dot, and `me`."""
     assert asked(recipient) == OK
 
 

@@ -1,0 +1,247 @@
+"""The host as plugins see it: `qp`."""
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+
+from qpsdk.address import Address
+from qpsdk.config import Config
+from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
+from qpsdk.errors import ConfigError
+from qpsdk.log import Scene, log, scene, set_level, text_of
+from qpsdk.message import Connection
+from qpsdk.settings import SETTINGS, Settings
+from qpsdk.spool import SpoolDirectory
+from qpsdk.stream import Endpoint, Stream
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+Method = Callable[..., Any]
+
+RECHECK: Final = 1.0
+"""Seconds until the config directory is looked at again."""
+
+HELD_LOOP: Final = 1.0
+"""Seconds after which a plain ``def`` hook is reported for holding up all connections."""
+
+_at_work: Final[ContextVar[frozenset[str]]] = ContextVar("qpsdk_at_work", default=frozenset())
+"""The hooks below whose methods we are: asked from inside, the built-in answers."""
+
+
+class Connect(Protocol):
+    """How to reach another server: sockets, or memory in a test."""
+
+    async def __call__(
+        self,
+        endpoint: Endpoint,
+        /,
+        *,
+        connect_timeout: float,
+        io_timeout: float,
+        session_timeout: float | None = None,
+    ) -> Stream:
+        """A stream to `endpoint`.
+
+        Args:
+            connect_timeout: Seconds until the connection must stand.
+            io_timeout: Seconds that the peer may neither take nor give a byte.
+            session_timeout: Seconds for the whole of it.
+
+        Raises:
+            StreamConnectError: It could not be made.
+        """
+        ...
+
+
+class RunBlocking(Protocol):
+    """How to run a function that blocks without holding up the others: in a thread."""
+
+    def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
+        """What `function` returns."""
+        ...
+
+
+class _Step(NamedTuple):
+    """One plugin's part in a hook."""
+
+    plugin: str
+    method: Method
+
+
+@dataclass(slots=True)
+class Host:
+    """What a plugin may use of the host: `qp`, which `Plugin.register` is given.
+
+    Attributes:
+        configuration: The config directory as it is now. A connection keeps the one that it
+            began with.
+        settings: The host's own settings in it.
+        connect: Reaches other servers.
+        run_blocking: Runs what blocks.
+        clock: Seconds since the epoch.
+        new_id: A short name that no other connection has.
+        spool: Where large messages have their files.
+        tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
+            begin with TLS at once need it.
+    """
+
+    configuration: Config
+    settings: Settings
+    connect: Connect
+    run_blocking: RunBlocking
+    new_id: Callable[[], str]
+    spool: SpoolDirectory
+    clock: Callable[[], float] = time.time
+    tls: "Callable[[], SSLContext] | None" = None
+    _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
+    _latest: Config = field(init=False, repr=False)
+    _looked: float = field(init=False, repr=False)
+    _told: str = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._hooks = defaultdict(list)
+        self._latest = self.configuration  # or a later one that is broken
+        self._looked = self.clock()
+        self._told = ""
+
+    def config(self, name: str) -> list[str]:
+        """The values of a setting; none if there is no such file.
+
+        A plugin's `hook_config` may know others than `config/NAME`. In a hook they are those of
+        the moment when the client came.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
+        within_reach = name not in SETTINGS or SETTINGS[name].hook
+        values = self._ask("config", name) if within_reach else None
+        if values is not None:
+            return values
+        connection = scene.get().connection
+        if connection is not None and connection.config is not None:
+            return connection.config.get(name)
+        self.refresh()
+        return self.configuration.get(name)
+
+    def user_config(self, address: Address, name: str) -> list[str]:
+        """The values of a setting for one user: what a `hook_user_config` knows, else `config`.
+
+        Raises:
+            ConfigError: The file cannot be read.
+        """
+        values = self._ask("user_config", address, name)
+        return self.config(name) if values is None else values
+
+    def settings_for(self, connection: Connection) -> Settings:
+        """The settings for a client that has come, which keeps them until it goes."""
+        self.refresh()
+        connection.config = self.configuration
+        if not self._hooks["config"]:
+            return self.settings
+        before = scene.get()
+        scene.set(Scene(connection))
+        try:
+            answers = {n: self._ask("config", n) for n, s in SETTINGS.items() if s.hook and s.host}
+            given = {name: values for name, values in answers.items() if values is not None}
+            return Settings.read(self.configuration.replaced(given, "hook_config"))
+        except ConfigError as error:
+            log(LOGERROR, f"{error}; not used")
+            return self.settings
+        finally:
+            scene.set(before)
+
+    def add_hook(self, hook: str, plugin: str, method: Method, *, first: bool = False) -> None:
+        """Ask a plugin for settings: the loader registers `config` and `user_config` here."""
+        steps = self._hooks[hook]
+        steps.insert(0 if first else len(steps), _Step(plugin, method))
+
+    def refresh(self) -> None:
+        """Take up what has changed in the config directory, looked at once a second at most.
+
+        A broken edit is told, and changes nothing.
+        """
+        now = self.clock()
+        if abs(now - self._looked) < RECHECK:  # a clock may be set back
+            return
+        self._looked = now
+        before = scene.get()
+        scene.set(Scene())
+        try:
+            found = self._latest.reread()
+            if found is not self._latest:
+                self._latest = found
+                self._take(found)
+                self._told = ""
+        except ConfigError as error:
+            if str(error) != self._told:
+                self._told = str(error)
+                log(LOGERROR, f"{error}; all settings stay as they were until this is right")
+        finally:
+            scene.set(before)
+
+    def _take(self, found: Config) -> None:
+        if (broken := found.broken_since(self.configuration)) is not None:
+            raise broken
+        settings = Settings.read(found)
+        changed = found.changed_since(self.configuration)
+        late = [name for name in changed if name in SETTINGS and SETTINGS[name].at_start]
+        for name in late:
+            log(LOGWARN, f"{found.path(name)} has changed: that takes a restart")
+        if len(changed) > len(late):
+            names = ", ".join(name for name in changed if name not in late)
+            log(LOGNOTICE, f"the config has changed: {names}")
+        if settings.loglevel != self.settings.loglevel:
+            set_level(settings.loglevel)
+        self.configuration, self.settings = found, settings
+
+    def _ask(self, hook: str, *arguments: Any) -> list[str] | None:
+        """The values that the first plugin with an opinion gives."""
+        steps = self._hooks.get(hook)
+        if not steps or hook in _at_work.get():
+            return None
+        at_work = _at_work.set(_at_work.get() | {hook})
+        before = scene.get()
+        try:
+            for plugin, method in steps:
+                scene.set(Scene(before.connection, before.transaction, hook, plugin))
+                started = perf_counter()
+                values = None
+                try:
+                    values = _values(method(*arguments))
+                except _AnswerError as error:
+                    log(LOGERROR, str(error))
+                except (Exception, SystemExit) as error:
+                    told = f"failed: {type(error).__name__}: {text_of(error)}"
+                    log(LOGCRIT, told, error=error)
+                if (seconds := perf_counter() - started) > HELD_LOOP:
+                    log(LOGERROR, f"held up all connections for {seconds:.1f} s")
+                if values is not None:
+                    return values
+            return None
+        finally:
+            scene.set(before)
+            _at_work.reset(at_work)
+
+
+class _AnswerError(Exception):
+    """A plugin answered something that is no answer to `config`."""
+
+
+def _values(answer: object) -> list[str] | None:
+    """The values in what a hook method returned; None if it declined."""
+    if answer is DECLINED:
+        return None
+    if isinstance(answer, tuple) and len(answer) == 2:
+        constant, values = answer
+        if constant is DECLINED:
+            return None
+        if constant is OK and isinstance(values, list | tuple):
+            texts = [value for value in values if isinstance(value, str)]
+            if len(texts) == len(values):
+                return texts
+    raise _AnswerError(f"answered {text_of(answer):.200}: return DECLINED, or OK and a list of str")

@@ -1,0 +1,184 @@
+"""`qpsdk check`: each thing that can be wrong with a config directory, told with its place."""
+
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from qpsdk import ConfigError
+from qpsdk.check import check, dry_host
+from qpsdk.config import Config
+
+GREEDY = """\
+from qpsdk import OK, Plugin
+
+class Greedy(Plugin):
+    def register(self, qp, *words): ...
+
+    def hook_rcpt(self, transaction, recipient, params): ...
+
+    def hook_queue(self, transaction): ...
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A config directory with which nothing is wrong."""
+    path = tmp_path / "config"
+    path.mkdir()
+    (path / "me").write_text("mx.example.com\n")
+    (path / "listen").write_text("127.0.0.1:2525\n")
+    (path / "plugins").write_text("rcpt_ok\nqueue/discard\n")
+    return path
+
+
+def told(folder: Path, **texts: str) -> list[str]:
+    """What is said of a config directory when some of its files have other texts."""
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    return [str(finding).replace(str(folder), "C") for finding in check(folder)]
+
+
+def test_nothing_is_wrong(folder: Path) -> None:
+    """Of a directory in order nothing is said."""
+    assert told(folder) == []
+
+
+def test_sample() -> None:
+    """Nothing is wrong with the sample that comes with the package."""
+    sample = files("qpsdk.scaffold") / "config"
+    assert isinstance(sample, Path)
+    assert check(sample) == []
+
+
+def test_all_at_once(folder: Path) -> None:
+    """Everything is told at once: each with its place, errors first."""
+    (folder / "databyte").write_text("10")
+    (folder / "key").write_bytes(b"\x00\xff")
+    assert told(
+        folder,
+        databytes="10M",
+        timeout="\n5 min\n",
+        listen="127.0.0.1:25\n25\n$include more\n",
+        more="x\n",
+        rcpthosts="*.example.com",
+        plugins="nothing\nrcpt_ok x\n../y\nqueue/discard timeout=never\n",
+    ) == [
+        "error: C/listen:2: '25' is no address; write HOST:PORT, [V6]:PORT or unix:PATH",
+        "error: C/more:1: 'x' is no address; write HOST:PORT, [V6]:PORT or unix:PATH",
+        "error: C/timeout:2: '5 min' is no number of seconds; write one such as 300",
+        "error: C/databytes:1: '10M' is no number of bytes; write one such as 10485760",
+        "error: C/plugins:1: nothing: no such plugin"
+        " (looked for: a bundled plugin, an entry point)",
+        "error: C/plugins:2: rcpt_ok: too many positional arguments; given: x; it takes: rcpt_ok",
+        "error: C/plugins:3: '../y' is no plugin name; write one such as queue/qmqp_forward",
+        "error: C/plugins:4: queue/discard: timeout=never: write a number of seconds, such as 60",
+        "warning: C/rcpthosts:1: '*.example.com' is no domain; write one such as example.com, or"
+        " .example.com for all below",
+        "warning: C/key:1: not UTF-8 text",
+    ]
+
+
+def test_misspelt_file(folder: Path) -> None:
+    """A file that is named nearly as a setting is told, unless the setting is there, too."""
+    assert told(folder, databyte="10", rcpt_hosts="x", **{"spool-dir": "/x"}, greylist="x") == [
+        "warning: C/databyte: no setting of this name is known; did you mean databytes?",
+        "warning: C/rcpt_hosts: no setting of this name is known; did you mean rcpthosts?",
+        "warning: C/spool-dir: no setting of this name is known; did you mean spool_dir?",
+    ]
+    assert told(folder, databytes="10")[0].startswith("warning: C/rcpt_hosts: ")
+
+
+WARNINGS = [
+    ({"listen": "# none"}, "C/listen: no address to listen on; write one such as 127.0.0.1:2525"),
+    ({"plugins": ""}, "C/plugins: no plugin is named, so every recipient is put off"),
+    (
+        {"plugins": "rcpt_ok"},
+        "C/plugins: no plugin has the hook queue, so every message is put off;"
+        " add one such as queue/qmqp_forward",
+    ),
+    (
+        {"plugins": "queue/discard"},
+        "C/plugins: no plugin has the hook rcpt, so every recipient is put off; add rcpt_ok",
+    ),
+    (
+        {"plugins": "rcpt_ok\nqueue/discard\n\nrcpt_ok"},
+        "C/plugins:4: rcpt_ok is named twice, first in line 1;"
+        " if that is meant, write rcpt_ok:1 and rcpt_ok:2",
+    ),
+    (
+        {"plugin_dirs": "/nowhere\n.\n"},
+        "C/plugin_dirs:1: /nowhere is no folder, so no plugin is found there",
+    ),
+    (
+        {"plugins": "greedy loglevel 5", "plugin_dirs": "."},
+        "C/plugins:1: greedy: takes any words; qpsmtpd's `loglevel 5` is written loglevel=5 here",
+    ),
+    (
+        {"relayclients": "192.0.2"},
+        "C/relayclients:1: '192.0.2' is no client; write an address, a network such as"
+        " 192.0.2.0/24, or 192.0.2.",
+    ),
+    ({"badmailfrom": "$include x"}, "C/badmailfrom:1: $include x: C/x: no such file"),
+]
+
+
+@pytest.mark.parametrize(("texts", "warning"), WARNINGS, ids=[w for _, w in WARNINGS])
+def test_warning(texts: dict[str, str], warning: str, folder: Path) -> None:
+    """With these the host starts, but hardly as it is meant."""
+    (folder / "greedy.py").write_text(GREEDY)
+    assert told(folder, **texts) == [f"warning: {warning}"]
+
+
+def test_instances(folder: Path) -> None:
+    """A plugin that is named twice with different :N is meant so."""
+    assert told(folder, plugins="rcpt_ok:1\nrcpt_ok:2\nqueue/discard\n") == []
+
+
+def test_no_name(folder: Path) -> None:
+    """A host without a name of its own is told how it calls itself."""
+    (folder / "me").unlink()
+    (warning,) = told(folder)
+    assert warning.startswith("warning: C/me: not there, so the host calls itself ")
+
+
+ERRORS = [
+    ({"qmail_control": "/nowhere"}, "C/qmail_control:1: /nowhere is no directory; write one such"),
+    ({"spool_dir": "me"}, "C/me: the spool folder cannot be made: C/me is no folder"),
+    ({"spool_dir": "me/x"}, "C/me/x: the spool folder cannot be made: C/me is no folder"),
+    ({"spool_dir": ".."}, "C/..: the spool folder has mode 755, so that others may look into it;"),
+    ({"plugins": "x", "plugin_dirs": "."}, "C/x.py:2: '(' was never closed"),
+    ({"plugins": "rcpt_ok\n$include more"}, "C/plugins:2: $include more: C/more: no such file"),
+]
+
+
+@pytest.mark.parametrize(("texts", "error"), ERRORS, ids=[e for _, e in ERRORS])
+def test_error(texts: dict[str, str], error: str, folder: Path) -> None:
+    """With these it does not start."""
+    folder.parent.chmod(0o755)
+    (folder / "x.py").write_text("import os\nos.getcwd(\n")
+    (line,) = told(folder, **texts)
+    assert error in line
+    assert line.startswith("error: C/")
+
+
+def test_nothing_is_written(folder: Path) -> None:
+    """To check makes no spool folder; one that is there may stay."""
+    assert told(folder, spool_dir="spool") == []
+    assert not (folder / "spool").exists()
+    (folder / "spool").mkdir(mode=0o700)
+    assert told(folder) == []
+
+
+def test_no_directory(tmp_path: Path) -> None:
+    """What is no directory is refused."""
+    with pytest.raises(ConfigError, match="not a directory"):
+        check(tmp_path / "nothing")
+
+
+def test_plugins_see_the_right_settings(folder: Path) -> None:
+    """A plugin that is checked sees the settings that are right, and defaults for the others."""
+    (folder / "databytes").write_text("many")
+    (folder / "timeout").write_text("7")
+    settings = dry_host(Config(folder)).settings
+    assert (settings.limits.message, settings.timeout) == (0, 7.0)

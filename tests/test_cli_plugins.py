@@ -1,0 +1,122 @@
+"""`qpsdk plugins`: what can be loaded, from where, and what cannot."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from qpsdk.cli import app
+from qpsdk.loader import bundled_plugins
+
+GREET = '''\
+"""Greets each client by name.
+
+More about it.
+"""
+from qpsdk import Plugin
+
+class Greet(Plugin):
+    """A class."""
+    def hook_quit(self, connection): ...
+    def hook_connect(self, connection): ...
+'''
+
+
+@pytest.fixture(autouse=True)
+def _modules() -> Iterator[None]:
+    """Forget the modules that a test imported."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config directory whose plugin_dirs are `plugins`; a package that is installed."""
+    for name in ("config", "plugins/queue", "installed/party-1.0.dist-info"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "config" / "plugin_dirs").write_text("../plugins\n../nowhere\n")
+    info = tmp_path / "installed" / "party-1.0.dist-info"
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: party\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[qpsdk.plugins]\nparty = party_plugin:Party\nhangover = nothing:Hangover\n"
+    )
+    (tmp_path / "installed" / "party_plugin.py").write_text(
+        "from qpsdk import Plugin\n"
+        "class Base(Plugin):\n"
+        "    def register(self, qp):\n"
+        "        self.register_hook('rcpt', print)\n"
+        "class Party(Base):\n"
+        "    '''Makes noise.'''\n"
+        "    def hook_noop(self, connection, text): ...\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path / "installed")
+    return tmp_path
+
+
+def run(*arguments: str | Path, **environment: str) -> dict[str, list[tuple[str, ...]]]:
+    """What the command prints: by the first word of each line, the other columns."""
+    result = CliRunner().invoke(app, ["plugins", *map(str, arguments)], env=environment)
+    assert result.exit_code == 0, result.output
+    header, *lines = result.stdout.splitlines()
+    columns = [header.index(name) for name in ("PLUGIN", "FROM", "HOOKS", "WHAT IT DOES")]
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for line in lines:
+        ends = [*columns[1:], len(line)]
+        name, *rest = (line[a:b].strip() for a, b in zip(columns, ends, strict=True))
+        found.setdefault(name, []).append(tuple(rest))
+    return found
+
+
+def test_bundled(folder: Path) -> None:
+    """Without a config directory: the bundled plugins, and those of installed packages."""
+    found = run()
+    assert set(found) == {*bundled_plugins(), "party", "hangover"}
+    assert found["queue/discard"] == [
+        ("bundled", "queue", "Takes messages that another plugin marked, and drops them.")
+    ]
+    assert found["party"] == [("package party", "noop,...", "Makes noise.")]
+
+
+def test_directories(folder: Path) -> None:
+    """With one: also the files in its plugin_dirs. A hidden one is marked."""
+    plugins = folder / "plugins"
+    (plugins / "greet.py").write_text(GREET)
+    (plugins / "queue" / "discard.py").write_text(GREET)
+    for found in (
+        run("--config", folder / "config"),
+        run(QPSDK_CONFIG=str(folder / "config")),
+    ):
+        origin = str(folder / "config" / "../plugins")
+        greet = (origin, "connect,quit", "Greets each client by name.")
+        assert found["greet"] == [greet]
+        assert found["queue/discard"] == [
+            greet,
+            ("bundled", "", "(hidden by the one above of the same name)"),
+        ]
+
+
+def test_what_cannot_be_loaded(folder: Path) -> None:
+    """A plugin that cannot be imported, or is none, is listed with the reason."""
+    plugins = folder / "plugins"
+    (plugins / "broken.py").write_text("\n1 / 0\n")
+    (plugins / "exits.py").write_text("import sys; sys.exit(3)\n")
+    (plugins / "helper.py").write_text("x = 1\n")
+    (plugins / "not a name.py").write_text("x = 1\n")
+    (plugins / "été.py").write_text("x = 1\n")
+    found = run("--config", folder / "config")
+    for name, reason in (
+        ("broken", "cannot be imported: ZeroDivisionError: division by zero"),
+        ("exits", "cannot be imported: SystemExit: 3"),
+        ("helper", "one subclass of Plugin expected, found none"),
+        ("not a name", "'not a name' has a space in it, and can stand in no config/plugins"),
+        ("été", "'été' is no plugin name; write one such as queue/qmqp_forward"),
+        ("hangover", "entry point hangover: cannot be imported: ModuleNotFoundError"),
+    ):
+        ((_, hooks, told),) = found[name]
+        assert hooks == ""
+        assert told.startswith("(cannot be loaded: ")
+        assert reason in told

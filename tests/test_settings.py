@@ -1,0 +1,291 @@
+"""The settings: what each file may say, and what is told when it is wrong."""
+
+import platform
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qpsdk import ConfigError, LogLevel
+from qpsdk.config import Config
+from qpsdk.settings import SETTINGS, Settings
+from qpsdk.smtp import Limits
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An empty config directory."""
+    path = tmp_path / "config"
+    path.mkdir()
+    return path
+
+
+def test_defaults() -> None:
+    """Without any file: no limit of size, bare newlines refused, warnings logged."""
+    assert Settings.read(Config({})) == Settings(
+        me=platform.node() or "localhost",
+        limits=Limits(message=0),
+        bare_newline="reject",
+        size_threshold=65536,
+        spool_dir=None,
+        timeout=300.0,
+        loglevel=LogLevel.LOGWARN,
+        tls_before_auth=False,
+        tls_handshake_timeout=30.0,
+        auth_results=platform.node() or "localhost",
+        listen=(),
+    )
+
+
+VALUES = [
+    # name, text, attribute, value
+    ("me", "mx.example.com", "me", "mx.example.com"),
+    ("me", "[192.0.2.1]", "me", "[192.0.2.1]"),
+    ("me", "[IPv6:2001:db8::1]", "me", "[IPv6:2001:db8::1]"),
+    ("databytes", "0", "limits", Limits(message=0)),
+    ("databytes", "10485760", "limits", Limits(message=10485760)),
+    ("bare_newline", "reject", "bare_newline", "reject"),
+    ("bare_newline", "normalize", "bare_newline", "normalize"),
+    ("size_threshold", "0", "size_threshold", 0),
+    ("spool_dir", "/var/spool/x y", "spool_dir", Path("/var/spool/x y")),
+    ("timeout", "20", "timeout", 20.0),
+    ("spool_perms", "0750", "spool_perms", 0o750),
+    ("spool_perms", "700", "spool_perms", 0o700),
+    ("tls_before_auth", "1", "tls_before_auth", True),
+    ("tls_before_auth", "no", "tls_before_auth", False),
+    ("me-auth-results", "auth.example.com", "auth_results", "auth.example.com"),
+    ("loglevel", "0", "loglevel", LogLevel.LOGEMERG),
+    ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
+    ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
+    ("loglevel", "notice", "loglevel", LogLevel.LOGNOTICE),
+    (
+        "listen",
+        "127.0.0.1:25\n[::1]:25\nunix:/x",
+        "listen",
+        ("127.0.0.1:25", "[::1]:25", "unix:/x"),
+    ),
+    ("listen", "tls:[::]:465", "listen", ("tls:[::]:465",)),
+    ("tls_handshake_timeout", "7", "tls_handshake_timeout", 7.0),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "attribute", "value"), VALUES)
+def test_setting(name: str, text: str, attribute: str, value: Any) -> None:
+    """Each setting is read from the file of its name."""
+    assert getattr(Settings.read(Config({name: text})), attribute) == value
+
+
+HOST = "is no host name; write one such as mx.example.com"
+BYTES = "is no number of bytes; write one such as 10485760"
+SECONDS = "is no number of seconds; write one such as 300"
+LEVEL = "is no log level; write 0 to 7, or a name such as LOGINFO"
+PERMS = "is no mode of a spool folder; write 0700, or 0750 for a group that may read"
+GREETING = "is no greeting; write up to 500 printable ASCII characters"
+ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
+
+WRONG = [
+    ("me", "my host", HOST),
+    ("me", "mx;example", HOST),
+    ("me", "bücher.example", HOST),
+    ("me", "a" * 256, HOST),
+    ("databytes", "10M", BYTES),
+    ("databytes", "-1", BYTES),
+    ("databytes", "\u00b2", BYTES),
+    ("size_threshold", "64k", BYTES),
+    ("bare_newline", "Reject", "is not known; write reject or normalize"),
+    ("timeout", "0", SECONDS),
+    ("timeout", "5 min", SECONDS),
+    ("timeout", "1.5", SECONDS),
+    ("loglevel", "8", LEVEL),
+    ("loglevel", "-1", LEVEL),
+    ("loglevel", "LOGLOUD", LEVEL),
+    ("spool_perms", "7777", PERMS),
+    ("spool_perms", "0600", PERMS),
+    ("spool_perms", "0702", PERMS),
+    ("spool_perms", "rwx", PERMS),
+    ("tls_before_auth", "maybe", "is neither yes nor no; write 1 or 0"),
+    ("me-auth-results", "two words", HOST),
+    ("smtpgreeting", "gr\xfc\xdf Gott", GREETING),
+    ("smtpgreeting", "one\ttwo", GREETING),
+    ("listen", "127.0.0.1", ADDRESS),
+    ("listen", "127.0.0.1:99999", ADDRESS),
+    ("tls_handshake_timeout", "0", SECONDS),
+]
+
+
+@pytest.mark.parametrize(("name", "text", "text_of_error"), WRONG)
+def test_wrong_setting(name: str, text: str, text_of_error: str, folder: Path) -> None:
+    """A wrong value is refused with file, line, and what would be right."""
+    (folder / name).write_text(f"# a comment\n{text}\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as refusal:
+        Settings.read(Config(folder))
+    assert str(refusal.value) == f"{folder}/{name}:2: {text!r} {text_of_error}"
+
+
+def test_second_listener_wrong() -> None:
+    """Of several addresses the wrong one is named with its line."""
+    with pytest.raises(ConfigError, match=r"^config/listen:2: 'nowhere'"):
+        Settings.read(Config({"listen": "127.0.0.1:25\nnowhere"}))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["me", "databytes", "bare_newline", "size_threshold", "spool_dir", "timeout", "loglevel"],
+)
+def test_each_has_one_value(name: str) -> None:
+    """Each of them but `listen` takes one value."""
+    with pytest.raises(ConfigError, match=f"^config/{name}:2: one value expected"):
+        Settings.read(Config({name: {"me": "a", "bare_newline": "reject"}.get(name, "1") + "\n1"}))
+
+
+def test_relative_paths(tmp_path: Path) -> None:
+    """A relative path in a setting begins at the config directory, wherever the host is started."""
+    (tmp_path / "spool_dir").write_text("spool\n")
+    assert Settings.read(Config(tmp_path)).spool_dir == tmp_path / "spool"
+    assert Config(tmp_path).resolve("/var/spool/qpsdk") == Path("/var/spool/qpsdk")
+
+
+def test_place_of_settings_in_memory() -> None:
+    """Settings that are no files are told as if they were."""
+    with pytest.raises(ConfigError, match=r"^config/databytes:2: 'x' is no number of bytes"):
+        Settings.read(Config({"databytes": "\nx"}))
+
+
+@pytest.mark.parametrize(
+    ("text", "greeting"),
+    [
+        ("", ""),
+        ("ESMTP at your service", "mx.example.com ESMTP at your service"),
+        ("Willkommen", "mx.example.com Willkommen ESMTP"),
+        ("mx.example.com ESMTP", "mx.example.com ESMTP"),
+        ("MX.Example.com here", "MX.Example.com here ESMTP"),
+        ("mx.example.community", "mx.example.com mx.example.community ESMTP"),
+        ("NOESMTPHERE", "mx.example.com NOESMTPHERE ESMTP"),
+    ],
+)
+def test_greeting(text: str, greeting: str) -> None:
+    """A greeting begins with our name (RFC 5321, 4.2), and says ESMTP; without one it is empty."""
+    assert (
+        Settings.read(Config({"me": "mx.example.com", "smtpgreeting": text})).greeting == greeting
+    )
+
+
+def test_name_in_authentication_results() -> None:
+    """In Authentication-Results we are called `me` where nothing else is said."""
+    assert Settings.read(Config({"me": "mx.example.com"})).auth_results == "mx.example.com"
+
+
+# The table
+
+
+def test_table() -> None:
+    """The settings, which of them take a restart, and which are out of hook_config's reach."""
+    assert list(SETTINGS) == [
+        "me",
+        "plugins",
+        "plugin_dirs",
+        "listen",
+        "loglevel",
+        "smtpgreeting",
+        "timeout",
+        "databytes",
+        "bare_newline",
+        "size_threshold",
+        "spool_dir",
+        "spool_perms",
+        "tls_before_auth",
+        "tls_handshake_timeout",
+        "me-auth-results",
+        "rcpthosts",
+        "morercpthosts",
+        "relayclients",
+        "qmail_control",
+    ]
+    assert {name for name, setting in SETTINGS.items() if setting.at_start} == {
+        "plugins",
+        "plugin_dirs",
+        "listen",
+        "spool_dir",
+        "spool_perms",
+    }
+    assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
+        "me",
+        "plugins",
+        "plugin_dirs",
+        "listen",
+        "loglevel",
+        "spool_dir",
+        "spool_perms",
+        "qmail_control",
+    }
+
+
+@pytest.mark.parametrize("name", list(SETTINGS))
+def test_row(name: str) -> None:
+    """A row is a sentence; where it shows a value as the default, that value gives the default."""
+    setting = SETTINGS[name]
+    assert setting.name == name
+    assert setting.meaning.endswith(".")
+    assert "\n" not in setting.meaning
+    if setting.default:
+        assert setting.parse(setting.shown_default) == setting.default
+
+
+@pytest.mark.parametrize("name", ["rcpthosts", "morercpthosts"])
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("example.com", True),
+        (".example.com", True),
+        ("b\xfccher.example", True),
+        ("[192.0.2.1]", True),
+        ("[IPv6:2001:db8::1]", True),
+        ("user@example.com", False),
+        ("*.example.com", False),
+        ("example.com, example.net", False),
+    ],
+)
+def test_domains(name: str, text: str, right: bool) -> None:
+    """A line of rcpthosts is a domain, perhaps with a dot in front."""
+    problems = [str(problem) for problem in SETTINGS[name].problems(Config({name: text}))]
+    told = f"config/{name}:1: {text!r} is no domain; write one such as example.com,"
+    assert problems == ([] if right else [f"{told} or .example.com for all below"])
+
+
+@pytest.mark.parametrize(
+    ("text", "right"),
+    [
+        ("192.0.2.1", True),
+        ("192.0.2.", True),
+        ("192.", True),
+        ("192.0.2.0/24", True),
+        ("192.0.2.1/24", True),
+        ("2001:db8::1", True),
+        ("2001:db8::/32", True),
+        ("192.0.2", False),
+        ("192.0.256.", False),
+        ("1.2.3.4.", False),
+        ("192.0.2.0/33", False),
+        ("mx.example.com", False),
+        ("2001:db8:", False),
+    ],
+)
+def test_clients(text: str, right: bool) -> None:
+    """A line of relayclients is an address, a network, or the first numbers of an address."""
+    problems = [str(p) for p in SETTINGS["relayclients"].problems(Config({"relayclients": text}))]
+    told = f"config/relayclients:1: {text!r} is no client; write an address, a network"
+    assert problems == ([] if right else [f"{told} such as 192.0.2.0/24, or 192.0.2."])
+
+
+def test_problems() -> None:
+    """Of a setting all is told that is wrong, not only the first."""
+    config = Config({"listen": "x\n127.0.0.1:25\ny", "me": "a\nb c\nd"})
+    assert [str(p).partition(";")[0] for p in SETTINGS["listen"].problems(config)] == [
+        "config/listen:1: 'x' is no address",
+        "config/listen:3: 'y' is no address",
+    ]
+    assert [str(p) for p in SETTINGS["me"].problems(config)] == [
+        "config/me:2: one value expected, this is another",
+        "config/me:3: one value expected, this is another",
+    ]
+    assert SETTINGS["databytes"].problems(config) == []
