@@ -93,6 +93,7 @@ class Session:
         self._settings = settings
         unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        self._engine.on_refusal = verdicts.log_refusal
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -350,6 +351,7 @@ class Session:
             problem = Reply.make(553, str(error), "5.6.7")
         except AddressError as error:
             problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._verdicts.log_refusal(event.address, problem)
         self._engine.reply(problem)
         return None
 
@@ -508,6 +510,8 @@ class Session:
     async def _unknown(self, event: Unknown) -> None:
         hook, connection = "unrecognized_command", self.connection
         outcome = await self._ask(hook, connection, connection, *event)
+        if not outcome.plugin:
+            self._verdicts.log_unknown(event.command)
         accepted = self._answer(hook, outcome)
         if connection.tls_to_start is None:
             return

@@ -1,6 +1,8 @@
-"""What every test shares: how hard hypothesis searches, and a certificate."""
+"""What every test shares: how hard hypothesis searches, a certificate, a log as before."""
 
+import logging
 import os
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import settings
@@ -18,3 +20,13 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for mx.example.com."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Put the process's log back as it was."""
+    logger, root = logging.getLogger("qpsdk"), logging.getLogger()
+    before = logger.handlers[:], logger.level, root.handlers[:]
+    yield
+    logger.handlers[:], level, root.handlers[:] = before
+    logger.setLevel(level)

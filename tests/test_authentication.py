@@ -234,7 +234,9 @@ def test_passwords_are_not_logged(caplog: pytest.LogCaptureFixture, outcome: str
             raise ValueError("the directory is down")
 
     async def conversation(client: SMTPClient) -> None:
+        await client.command(f" {PLAIN}")  # too early
         await client.command("EHLO client")
+        await client.command(f"AUTH {PLAIN[11:]} x y")
         await client.command(WRONG if outcome == "wrong" else PLAIN)
         await client.command("AUTH LOGIN")
         await client.command(b64encode(b"joe").decode())

@@ -38,6 +38,8 @@ _TOO_MANY_RECIPIENTS: Final = Reply.make(452, "Too many recipients", "4.5.3")
 class Engine:
     r"""One conversation.
 
+    `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
+
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
     >>> engine.receive(b"EHLO client.example\r\nMAIL FROM:<a@example.org>\r\n")
@@ -56,6 +58,7 @@ class Engine:
     __slots__ = (
         "_bad_commands",
         "_buffer",
+        "_command",
         "_decoder",
         "_ended",
         "_exchange",
@@ -73,6 +76,7 @@ class Engine:
         "auth_offered",
         "bare_newline",
         "limits",
+        "on_refusal",
         "state",
     )
 
@@ -95,6 +99,7 @@ class Engine:
         self.bare_newline = bare_newline
         self.auth_offered = False  # MAIL may have a parameter AUTH=
         self.state = State.CONNECTED
+        self.on_refusal: Callable[[bytes, Reply], None] | None = None
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
@@ -104,6 +109,7 @@ class Engine:
         self._skipping = False  # inside a line that is too long
         self._ended = False
         self._exchange: Exchange | None = None
+        self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
         self._message_size: int | None = None  # of a message whose end is to be told
         self._refusal: Reply | None = None
@@ -232,6 +238,7 @@ class Engine:
 
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
+        self._command = b""
         start = self._position
         limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
         end = self._buffer.find(b"\n", self._searched)
@@ -250,10 +257,12 @@ class Engine:
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
+        self._command = line
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
         reader = READERS.get(verb)
         if reader is None:
+            self._command = b""
             if not self._may_err_again():
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
@@ -275,12 +284,12 @@ class Engine:
         """The event of a command that is in order, or None if it was answered here."""
         event = read(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._out.append(_TOO_LARGE.wire)
+            self._refuse(_TOO_LARGE)
             return None
         if isinstance(event, Mail) and "auth" in event.params and not self.auth_offered:
             raise CommandError(_NO_AUTH_PARAMETER)
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._out.append(_TOO_MANY_RECIPIENTS.wire)
+            self._refuse(_TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
         return event
@@ -298,9 +307,14 @@ class Engine:
         self._out.append(answer.wire)
         return None
 
+    def _refuse(self, reply: Reply) -> None:
+        self._out.append(reply.wire)
+        if self.on_refusal is not None:
+            self.on_refusal(self._command, reply)
+
     def _complain(self, reply: Reply) -> None:
         if self._may_err_again():
-            self._out.append(reply.wire)
+            self._refuse(reply)
 
     def _may_err_again(self) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""
@@ -308,7 +322,8 @@ class Engine:
         if self._bad_commands < self.limits.bad_commands:
             return True
         text = f"{self._me} Too many bad commands, closing the connection"
-        self.close(Reply.make(421, text, "4.7.0"))
+        self._refuse(Reply.make(421, text, "4.7.0"))
+        self.close()
         return False
 
     # Messages
