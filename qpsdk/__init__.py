@@ -41,9 +41,11 @@ from qpsdk.errors import (
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
+from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import TLS, Endpoint, Stream
@@ -71,6 +73,7 @@ __all__ = [
     "TLS",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -80,8 +83,10 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Parameters",
     "Plugin",
     "PluginError",
@@ -89,6 +94,7 @@ __all__ = [
     "QMQPResponseError",
     "QMQPUnconfirmedError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",

@@ -52,6 +52,8 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        input_waiting: Call it to learn whether the client has sent more than was read so far,
+            or has ended its side; the host lends it.
         config: The config directory as it was when the client came; ask `Plugin.config`, which
             knows what other plugins say of a setting.
     """
@@ -71,6 +73,7 @@ class Connection:
     notes: dict[str, Any] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
+    input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
     tls_to_start: "SSLContext | None" = field(default=None, repr=False)
     config: Config | None = field(default=None, repr=False)

@@ -92,8 +92,10 @@ class Session:
         self._host = host
         self._settings = settings
         unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
-        self._engine.on_refusal = verdicts.log_refusal
+        engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        engine.on_refusal = verdicts.log_refusal
+        self._engine = engine
+        connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client

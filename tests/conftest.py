@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from qpsdk.log import Scene, scene
 from tests.certificates import Certificate, make_certificate
 
 # No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
@@ -24,7 +25,8 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
 
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Put the process's log back as it was."""
+    """Put the process's log back as it was, and whom its lines are about."""
+    scene.set(Scene())
     logger, root = logging.getLogger("qpsdk"), logging.getLogger()
     before = logger.handlers[:], logger.level, root.handlers[:]
     yield

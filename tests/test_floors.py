@@ -13,9 +13,10 @@ import qpsdk
 HOUSE = Path(qpsdk.__file__).parent
 
 FLOORS = {
-    0: "constants errors address reply netstring header stream",
+    0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
-    2: "hooks message plugin config settings host loader dispatcher log received authresults spool",
+    2: "hooks message plugin config settings host loader dispatcher log received authresults"
+    " reject spool",
     3: "session verdicts parsing authentication",
     4: "server testing plugins scaffold cli check explain lab __main__",
 }

@@ -129,6 +129,11 @@ class Engine:
             self._buffer = self._buffer[self._position :] + data
             self._position = 0
 
+    @property
+    def input_waiting(self) -> bool:
+        """Whether something of what came is not read yet."""
+        return self._position < len(self._buffer)
+
     def next_event(self) -> Event | None:
         """What the client did next, or None when more input is needed to tell.
 
