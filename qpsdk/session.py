@@ -7,7 +7,6 @@ from typing import Any, Final
 
 from qpsdk.address import Address
 from qpsdk.authentication import Authentication
-from qpsdk.authresults import NAME, authentication_results, rename_forged
 from qpsdk.constants import (
     DONE,
     LOGDEBUG,
@@ -20,19 +19,16 @@ from qpsdk.constants import (
 from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.errors import (
     AddressError,
-    HeaderError,
     MessageTooLargeError,
     NonASCIIAddressError,
     StreamError,
     StreamInterruptedError,
     StreamTimeoutError,
 )
-from qpsdk.header import Header
 from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.received import auth_comment, protocol, received, tls_comment
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import (
@@ -57,6 +53,7 @@ from qpsdk.smtp import (
 from qpsdk.smtp.steps import State
 from qpsdk.spool import Spool
 from qpsdk.stream import Stream
+from qpsdk.trace import add_trace
 from qpsdk.verdicts import Observer, Verdicts
 
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
@@ -427,7 +424,7 @@ class Session:
             outcome = await self._ask("data_post_headers", transaction, transaction)
             if (reply := self._reply("data_post_headers", outcome)) is not None:
                 return reply
-        await self._settle_header(transaction)
+        await add_trace(self._verdicts, transaction, self._settings, self._host.clock())
         for hook in ("data_post", "queue_pre", "queue"):
             if hook != "queue" and hook not in self._hooks:
                 continue
@@ -443,34 +440,6 @@ class Session:
             self._log_queue(transaction, outcome, reply)
             self._queued = outcome
         return reply
-
-    async def _settle_header(self, transaction: Transaction) -> None:
-        """Add our fields, and rename those that only look like ours."""
-        header, us = transaction.header, self._settings.auth_results
-        assert header is not None
-        if forged := rename_forged(header, (us, self._settings.me)):
-            self._log(LOGINFO, f"forged Authentication-Results renamed: {forged}")
-        header.prepend(NAME, authentication_results(transaction, us))
-        await self._add_received(transaction, header)
-
-    async def _add_received(self, transaction: Transaction, header: Header) -> None:
-        connection = transaction.connection
-        ours = received(transaction, self._settings.me, self._host.clock())
-        if "received_line" not in self._hooks:
-            header.prepend("Received", ours)
-            return
-        arguments = (protocol(transaction), auth_comment(connection), tls_comment(connection))
-        outcome = await self._ask("received_line", transaction, transaction, *arguments)
-        value = outcome.message if outcome.constant is OK and outcome.message else ours
-        if not isinstance(value, str | bytes):
-            text = f"received_line: not used, {value!r:.200} is no text"
-            self._log(LOGERROR, text, outcome.plugin)
-            value = ours
-        try:
-            header.prepend("Received", value)
-        except HeaderError as error:
-            self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-            header.prepend("Received", ours)
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
         level = LOGNOTICE if self._lost else LOGINFO
