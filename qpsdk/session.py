@@ -6,6 +6,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from qpsdk.address import Address
+from qpsdk.authentication import Authentication
 from qpsdk.constants import (
     DONE,
     LOGDEBUG,
@@ -18,7 +19,6 @@ from qpsdk.constants import (
 from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.errors import (
     AddressError,
-    HeaderError,
     MessageTooLargeError,
     NonASCIIAddressError,
     StreamError,
@@ -29,11 +29,12 @@ from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import (
+    Auth,
     Block,
+    Credentials,
     Data,
     Engine,
     Hangup,
@@ -52,6 +53,7 @@ from qpsdk.smtp import (
 from qpsdk.smtp.steps import State
 from qpsdk.spool import Spool
 from qpsdk.stream import Stream
+from qpsdk.trace import add_trace
 from qpsdk.verdicts import Observer, Verdicts
 
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
@@ -82,6 +84,7 @@ class Session:
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
+        self._authentication = Authentication(verdicts, dispatcher, settings, host.clock)
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
@@ -184,11 +187,17 @@ class Session:
         self._verdicts.closing = True
 
     async def _send(self) -> None:
-        if replies := self._engine.data_to_send():
+        if self._write():
+            await self._stream.drain()
+
+    def _write(self) -> bool:
+        """Give the stream what is to be said; whether there was anything."""
+        replies = self._engine.data_to_send()
+        if replies:
             if self._observer is not None:
                 self._observer.server(self.connection, b"".join(replies))
             self._stream.writelines(replies)
-            await self._stream.drain()
+        return bool(replies)
 
     async def _end(self) -> None:
         self._verdicts.closing = True
@@ -228,6 +237,8 @@ class Session:
         connection = self.connection
         self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
         outcome = await self._ask("pre_connection", connection, connection)
+        if connection.tls_to_start is not None:
+            await self._start_tls()
         reply = self._reply("pre_connection", outcome)
         if reply is None:
             outcome = await self._ask("connect", connection, connection)
@@ -242,6 +253,7 @@ class Session:
         connection = self.connection
         hook = event.verb.lower()
         connection.capabilities = self._capabilities()
+        self._engine.auth_offered = bool(self._authentication.offered)
         outcome = await self._ask(hook, connection, connection, event.host)
         reply = self._reply(hook, outcome)
         assert reply is not None
@@ -255,7 +267,38 @@ class Session:
     def _capabilities(self) -> list[str]:
         limit = self._settings.limits.message
         size = f"SIZE {limit}" if limit else "SIZE"
-        return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        capabilities = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        if mechanisms := self._authentication.offered:
+            capabilities.append(" ".join(["AUTH", *mechanisms]))
+        return capabilities
+
+    async def _start_tls(self) -> None:
+        """Go on under TLS, and forget all that was said without it (RFC 3207, 4.2)."""
+        connection = self.connection
+        context, connection.tls_to_start = connection.tls_to_start, None
+        assert context is not None
+        await self._reset_transaction()
+        self._authentication.forget()
+        connection.hello, connection.hello_host, connection.capabilities = "", b"", []
+        # Nothing waits between these: what comes behind the 220 is the client's handshake.
+        self._write()
+        limit = self._settings.tls_handshake_timeout
+        self._reading = True
+        try:
+            connection.tls = await self._stream.start_tls(context, limit)
+        finally:
+            self._reading = False
+        self._log(LOGINFO, " ".join(connection.tls))
+
+    async def _auth(self, event: Auth) -> None:
+        answer = await self._authentication.begin(event)
+        if isinstance(answer, Reply):
+            self._engine.reply(answer)
+        else:
+            self._engine.challenge(*answer)
+
+    async def _credentials(self, event: Credentials) -> None:
+        self._engine.reply(await self._authentication.judge(event))
 
     async def _unparsed(self, event: Unparsed) -> None:
         command = await parse(self._verdicts, self._engine, event)
@@ -381,7 +424,7 @@ class Session:
             outcome = await self._ask("data_post_headers", transaction, transaction)
             if (reply := self._reply("data_post_headers", outcome)) is not None:
                 return reply
-        await self._add_received(transaction)
+        await add_trace(self._verdicts, transaction, self._settings, self._host.clock())
         for hook in ("data_post", "queue_pre", "queue"):
             if hook != "queue" and hook not in self._hooks:
                 continue
@@ -397,25 +440,6 @@ class Session:
             self._log_queue(transaction, outcome, reply)
             self._queued = outcome
         return reply
-
-    async def _add_received(self, transaction: Transaction) -> None:
-        assert transaction.header is not None
-        ours = received(transaction, self._settings.me, self._host.clock())
-        if "received_line" not in self._hooks:
-            transaction.header.prepend("Received", ours)
-            return
-        arguments = (transaction, protocol(transaction), False, False)
-        outcome = await self._ask("received_line", transaction, *arguments)
-        value = outcome.message if outcome.constant is OK and outcome.message else ours
-        if not isinstance(value, str | bytes):
-            text = f"received_line: not used, {value!r:.200} is no text"
-            self._log(LOGERROR, text, outcome.plugin)
-            value = ours
-        try:
-            transaction.header.prepend("Received", value)
-        except HeaderError as error:
-            self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-            transaction.header.prepend("Received", ours)
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
         level = LOGNOTICE if self._lost else LOGINFO
@@ -455,11 +479,18 @@ class Session:
         self._answer("help", await self._ask("help", self.connection, self.connection, event.text))
 
     async def _unknown(self, event: Unknown) -> None:
-        hook = "unrecognized_command"
-        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        hook, connection = "unrecognized_command", self.connection
+        outcome = await self._ask(hook, connection, connection, *event)
         if not outcome.plugin:
             self._verdicts.log_unknown(event.command)
-        self._answer(hook, outcome)
+        accepted = self._answer(hook, outcome)
+        if connection.tls_to_start is None:
+            return
+        if accepted and outcome.constant is DONE:
+            self._engine.restart()
+            await self._start_tls()
+        else:  # the client was told something else
+            connection.tls_to_start = None
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)
@@ -494,6 +525,8 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Help: Session._help,
     Unparsed: Session._unparsed,
     Unknown: Session._unknown,
+    Auth: Session._auth,
+    Credentials: Session._credentials,
     Quit: Session._quit,
     Hangup: Session._hangup,
 }

@@ -135,7 +135,7 @@ class Verdicts:
     def log_refusal(self, said: bytes, reply: Reply) -> None:
         """Write that what a client said was refused for its syntax or order."""
         if enabled(LOGDEBUG):
-            secret = said[:4].upper() == b"AUTH"
+            secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
             self.log(LOGDEBUG, f"refused {shown!r}: {reply}")
 
