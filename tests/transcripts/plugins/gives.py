@@ -12,6 +12,8 @@ class Gives(Plugin):
     def register(self, qp: Host, hook: str, *words: str) -> None:
         text = " ".join(words).encode()
         parsed: Any = text if hook in ("helo_parse", "ehlo_parse") else (text, {})
+        if hook == "auth_parse":
+            parsed = words[0], words[1].encode()
 
         def parser(_: bytes) -> Any:
             return parsed
