@@ -143,6 +143,8 @@ def test_reply_that_does_not_come(over: str, monkeypatch: pytest.MonkeyPatch) ->
     assert held(text).startswith("sample.smtp:5: nothing came for 0.05 s")
     text = f"over: {over}\n{GREETING}S: <closes>\n"
     assert held(text).startswith("sample.smtp:3: nothing came for 0.05 s")
+    text = f"plugin: {HERE}.Hangs\nover: {over}\n{GREETING}C: NOOP\n"
+    assert held(text).startswith("sample.smtp:4: nothing came for 0.05 s")
 
 
 @OVER
@@ -248,7 +250,9 @@ S: 500 5.5.1 as the page says
 @OVER
 def test_class_of_a_page(over: str) -> None:
     """A plugin may be a class that the page shows above its transcript."""
-    assert held(PAGE.format(over), Path("page.md")) == ""
+    page = PAGE.format(over)
+    assert held(page, Path("page.md")) == ""
+    assert held(page.replace("plugin: Quiet", "plugin: Quiet:1"), Path("page.md")) == ""
 
 
 @pytest.mark.parametrize(

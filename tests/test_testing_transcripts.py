@@ -30,7 +30,7 @@ def test_headers() -> None:
         "plugin: rcpt_ok\nconfig: me = one.example\nconfig: rcpthosts = a.example\n"
         "config: rcpthosts = b.example\nclient: 192.0.2.7\n"
         "[one]\nplugin: queue/discard\nplugin: queue/maildir /mail\nconfig: me = two.example\n"
-        "over: socket\nS: *\n"
+        "over: memory\nS: *\n"
         "[two]\nclient: 2001:DB8::1\nS: *\n"
     )
     one, two = (transcript.header for transcript in parse(text, FILE))
@@ -40,7 +40,7 @@ def test_headers() -> None:
         "rcpt_ok",
     ]
     assert one.config == {"me": "two.example", "rcpthosts": "a.example\nb.example"}
-    assert (one.client, one.over) == ("192.0.2.7", "socket")
+    assert (one.client, one.over) == ("192.0.2.7", "memory")
     assert [(line.number, line.text) for line in two.plugins] == [(1, "rcpt_ok")]
     assert two.config["me"] == "one.example"
     assert (two.client, two.over) == ("2001:db8::1", "")
@@ -120,6 +120,7 @@ DIALOGUE = "S: 220 x\n"
         ("config: me\n" + DIALOGUE, "1: config: 'me': write a setting, such as databytes = 1000"),
         ("client: me\n" + DIALOGUE, "1: client: 'me' does not appear to be an IPv4 or IPv6"),
         ("over: udp\n" + DIALOGUE, "1: over: 'udp': write memory or socket"),
+        ("client: ::1\nover: socket\n" + DIALOGUE, "3: client: over a socket it has its own"),
         (DIALOGUE + "over: socket\n", "2: over: stands after the dialogue has begun; put it above"),
         (DIALOGUE + "[one]\n", "2: lines are said before the first title: give them one, too"),
         ("[one]\n[two]\n" + DIALOGUE, "1: nothing is said in [one]: write lines with C: and S:"),

@@ -7,7 +7,7 @@ import socket
 import struct
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from difflib import unified_diff
 from itertools import groupby
@@ -107,7 +107,8 @@ class Result:
             return ""
         expected = [str(line) for line in self.transcript.lines]
         came = [text for group in self.groups for text in group.came]
-        number = next(group.difference for group in self.groups if not group.is_right)
+        wrong = (group.difference for group in self.groups if not group.is_right)
+        number = next(wrong, self.groups[-1].end)
         what = self.problem or "something else came"
         diff = [*unified_diff(expected, came, lineterm="", n=CONTEXT)][2:]
         lines = [f"{self.transcript.path}:{number}: {what} (- expected, + came)"]
@@ -277,7 +278,8 @@ def _half_close(stream: "MemoryStream | SocketStream") -> None:
     if isinstance(stream, MemoryStream):
         stream.end()
     else:
-        stream.transport.write_eof()
+        with suppress(OSError):  # the server is gone: the next read will tell
+            stream.transport.write_eof()
 
 
 def _close(stream: "MemoryStream | SocketStream") -> None:
@@ -412,7 +414,7 @@ def _plugins(transcript: Transcript) -> Iterator[list[str]]:
     modules: dict[int, ModuleType] = {}
     lines: list[str] = []
     for line in transcript.header.plugins:
-        block = transcript.code.get(line.text.split()[0])
+        block = transcript.code.get(line.text.split()[0].partition(":")[0])
         if block is None:
             lines.append(line.text)
             continue
@@ -437,6 +439,6 @@ def _import(path: Path, block: Block) -> ModuleType:
         exec(compile(source, str(path), "exec"), vars(module))
     except Exception as error:
         trace = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
-        at = error.lineno if isinstance(error, SyntaxError) else trace[-1]
-        raise TranscriptError(f"{type(error).__name__}: {error}", path, at or first) from error
+        at = trace[-1] if trace else getattr(error, "lineno", first)  # it could not be compiled
+        raise TranscriptError(f"{type(error).__name__}: {error}", path, at) from error
     return module

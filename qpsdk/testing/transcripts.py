@@ -46,7 +46,7 @@ can hold several. Before its dialogue there may be
     A setting; again for its next line. A path in ``plugin_dirs`` begins where the file is.
     ``me`` is mx.example.com if nothing else is said.
 ``client: 192.0.2.1``
-    The client's address.
+    The client's address, in memory.
 ``over: socket``
     A host listens and is connected to. Otherwise all of it happens in memory.
 
@@ -117,7 +117,7 @@ class Header:
     client: str = ""
     over: str = ""
 
-    def over_common(self, common: "Header") -> "Header":
+    def with_common(self, common: "Header") -> "Header":
         """This header, and what that of the whole file adds to it."""
         return Header(
             self.plugins + common.plugins,
@@ -236,7 +236,10 @@ class _Reader:
                 raise self._wrong(number, _what_is_right(line))
         self._end()
         for transcript in self._found:
-            transcript.header = transcript.header.over_common(self._common)
+            transcript.header = header = transcript.header.with_common(self._common)
+            if header.client and header.over == "socket":
+                problem = "client: over a socket it has its own address; leave out one of the two"
+                raise self._wrong(transcript.number, problem)
         return self._found
 
     def _wrong(self, number: int, problem: str) -> TranscriptError:

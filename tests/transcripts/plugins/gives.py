@@ -11,12 +11,11 @@ from qpsdk import OK, Host, Plugin, Result
 class Gives(Plugin):
     def register(self, qp: Host, hook: str, *words: str) -> None:
         text = " ".join(words).encode()
-        parsed: Any = text if hook in ("helo_parse", "ehlo_parse") else (text, {})
-        if hook == "auth_parse":
-            parsed = words[0], words[1].encode()
 
         def parser(_: bytes) -> Any:
-            return parsed
+            if hook == "auth_parse":
+                return words[0], words[1].encode()
+            return text if hook in ("helo_parse", "ehlo_parse") else (text, {})
 
         def method(*_: Any) -> Result:
             return OK, parser if hook.endswith("_parse") else text
