@@ -440,5 +440,5 @@ def _import(path: Path, block: Block) -> ModuleType:
     except Exception as error:
         trace = [f.lineno for f in extract_tb(error.__traceback__) if f.filename == str(path)]
         at = trace[-1] if trace else getattr(error, "lineno", first)  # it could not be compiled
-        raise TranscriptError(f"{type(error).__name__}: {error}", path, at) from error
+        raise TranscriptError(f"{type(error).__name__}: {error}", path, at or first) from error
     return module
