@@ -7,7 +7,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from qpsdk.address import Address
 from qpsdk.config import Config
@@ -18,6 +18,9 @@ from qpsdk.message import Connection
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 Method = Callable[..., Any]
 _T = TypeVar("_T")
@@ -85,6 +88,8 @@ class Host:
         clock: Seconds since the epoch.
         new_id: A short name that no other connection has.
         spool: Where large messages have their files.
+        tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
+            begin with TLS at once need it.
         random: Chance, which a test can repeat.
     """
 
@@ -95,6 +100,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    tls: "Callable[[], SSLContext] | None" = None
     random: Random = field(default_factory=Random)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)

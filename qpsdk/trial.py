@@ -23,16 +23,16 @@ from qpsdk.hooks import HOOKS
 from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import escape, logger, text_of
-from qpsdk.message import Connection
+from qpsdk.message import Answer, Connection
 from qpsdk.plugin import Plugin
 from qpsdk.reply import Reply
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import TLS, Endpoint, Stream
 from qpsdk.testing.answers import show
 from qpsdk.testing.client import SMTPClient
 from qpsdk.testing.logs import LogLine, each_line
 from qpsdk.testing.loop import run
 from qpsdk.testing.make import plugin, plugin_of_words
-from qpsdk.testing.smtp import converse, hosted, memory_host
+from qpsdk.testing.smtp import begin, hosted, memory_host
 from qpsdk.testing.watch import is_authors
 from qpsdk.testing.watched import Watched, Witness
 
@@ -66,6 +66,7 @@ class Envelope(NamedTuple):
         helo: What it calls itself.
         ip: Its address.
         relay: It may send to anyone.
+        tls: What is said is encrypted; so plugins are told.
     """
 
     sender: str
@@ -73,6 +74,7 @@ class Envelope(NamedTuple):
     helo: str
     ip: str
     relay: bool
+    tls: bool
 
 
 class Trial:
@@ -126,6 +128,7 @@ class Trial:
             raise SetupError(f"--ip: {envelope.ip!r} is no IP address") from None
         connection = Connection(self._host.new_id(), envelope.ip, 40_000, "192.0.2.2", 25)
         connection.relay_client = envelope.relay
+        connection.tls = TLS("TLSv1.3", "TLS_AES_256_GCM_SHA384") if envelope.tls else None
         content = _small(_blocks(message))
         with self._log_shown():
             try:
@@ -144,7 +147,8 @@ class Trial:
         real = Dispatcher(self._plugins, host.run_blocking)
         verdict = "the server closed the connection"
         accepted = False
-        async with hosted(real, host), converse(dispatcher, host, connection) as client:
+        async with hosted(real, host), begin(dispatcher, host, connection, self) as stream:
+            client = SMTPClient(stream, connection)
             client.on_line = self._line
             with suppress(StreamError):
                 reply, at = await _dialogue(client, envelope, message)
@@ -159,18 +163,24 @@ class Trial:
     # What is shown
 
     def _line(self, line: str) -> None:
-        """A line of the dialogue."""
+        """A line of the client, as it is sent; those of the server are shown as they are sent."""
         if line.startswith("C:"):
             self._lines += 1
             if self._lines <= SHOWN_LINES:
                 self._print(line, "cyan")
-            return
+
+    def client(self, connection: Connection, data: bytes) -> None: ...
+
+    def server(self, _: Connection, data: bytes) -> None:
         if self._lines > SHOWN_LINES:
             self._print(f"C: ... {self._lines - SHOWN_LINES} more lines", "cyan")
         self._lines = 0
-        self._print(line, "green")
+        for line in data.removesuffix(b"\r\n").split(b"\r\n"):
+            self._print(f"S: {line.decode('ascii', 'backslashreplace')}", "green")
 
-    def hook(self, plugin: str, hook: str, what: str, style: str, seconds: float) -> None:
+    def hook(self, connection: Connection, answer: Answer) -> None: ...
+
+    def ran(self, plugin: str, hook: str, what: str, style: str, seconds: float) -> None:
         """What a plugin did in a hook."""
         self._print(f"     {hook}: {plugin} {what} ({seconds * 1000:.1f} ms)", style)
 
@@ -231,7 +241,7 @@ class _Teller(Witness):
                 raise KeyboardInterrupt from None
 
     def _tell(self, hook: str, what: str, style: str) -> None:
-        self._trial.hook(self._plugin, hook, what, style, perf_counter() - self._started)
+        self._trial.ran(self._plugin, hook, what, style, perf_counter() - self._started)
 
 
 class _Rest(Plugin):

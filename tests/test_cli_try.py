@@ -34,7 +34,7 @@ class Grey(Plugin):
 
     def hook_mail(self, transaction, sender, params):
         client = transaction.connection
-        self.log(LOGINFO, client.remote_ip, client.hello_host.decode(), sender)
+        self.log(LOGINFO, client.remote_ip, client.hello_host.decode(), sender, bool(client.tls))
         return DECLINED
 
     def hook_disconnect(self, connection): ...
@@ -73,7 +73,7 @@ def test_refused(grey: Path) -> None:
     assert "\x1b" not in result.stdout
     assert shown(result).endswith(
         "C: MAIL FROM:<sender@example.org>\n"
-        "     log: LOGINFO (mail) grey: 192.0.2.1 client.example.org <sender@example.org>\n"
+        "     log: LOGINFO (mail) grey: 192.0.2.1 client.example.org <sender@example.org> False\n"
         "     mail: grey answered DECLINED (T)\n"
         "S: 250 2.1.0 Sender OK\n"
         "C: RCPT TO:<ann@example.com>\n"
@@ -99,10 +99,10 @@ def test_accepted(grey: Path) -> None:
 
 def test_options(grey: Path) -> None:
     """The client is who one says, and the log as much as one wants."""
-    options = ["--from", "", "--helo", "me.example", "--ip", "2001:db8::1", "--relay"]
+    options = ["--from", "", "--helo", "me.example", "--ip", "2001:db8::1", "--relay", "--tls"]
     result = run(grey, *options, "--loglevel", "debug")
     assert result.returncode == 0
-    assert "(mail) grey: 2001:db8::1 me.example <>\n" in result.stdout
+    assert "(mail) grey: 2001:db8::1 me.example <> True\n" in result.stdout
     assert "     log: LOGDEBUG (rcpt) grey: a detail\n" in result.stdout
     assert "a detail" not in run(grey).stdout
 

@@ -30,6 +30,7 @@ from qpsdk import (
 from qpsdk.loader import bundled_plugins
 from qpsdk.testing import ContractError, FakeQMQPServer, FakeSMTPServer, PluginContract, pipe
 from qpsdk.testing.fake_dns import FakeDNSServer
+from tests.certificates import make_certificate
 
 HERE = Path(__file__)
 
@@ -395,6 +396,7 @@ def sink() -> FakeQMQPServer:
 
 
 BUNDLED: dict[str, dict[str, Any]] = {
+    "auth/auth_flat_file": {"config": {"flat_auth_pw": "ann:correct-horse-7461"}},
     "badmailfrom": {"config": {"badmailfrom": "sender@example.org"}},
     "badrcptto": {"config": {"badrcptto": "@example.net"}},
     "count_unrecognized_commands": {"plugin": ("count_unrecognized_commands", "2")},
@@ -411,7 +413,14 @@ BUNDLED: dict[str, dict[str, Any]] = {
 }
 """The bundled plugins, with what each needs."""
 
-SEPARATE = {"dnsbl", "logging/file", "logging/syslog", "queue/maildir", "queue/smtp_forward"}
+SEPARATE = {
+    "dnsbl",
+    "logging/file",
+    "logging/syslog",
+    "queue/maildir",
+    "queue/smtp_forward",
+    "tls",
+}
 """Those with a class of their own, below."""
 
 CHECKS = [name for name in vars(PluginContract) if name.startswith("test_")]
@@ -476,6 +485,18 @@ class TestLoggingSyslog(PluginContract):
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
             server.bind(("127.0.0.1", 0))
             yield self.load(f"127.0.0.1:{server.getsockname()[1]}")
+
+
+class TestTLS(PluginContract):
+    """tls, with a certificate."""
+
+    plugin = "tls"
+
+    @asynccontextmanager
+    async def loaded(self) -> AsyncIterator[Plugin]:
+        with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+            made = make_certificate(Path(folder))
+            yield self.load(made.certificate, made.key)
 
 
 class TestMaildir(PluginContract):

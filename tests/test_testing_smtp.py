@@ -45,12 +45,13 @@ def test_step_by_step() -> None:
         "S: 354 Go ahead, end with a dot on a line of its own\n"
         "C: Subject: hi\n"
         "C:\n"
-        "C: .dot\n"
+        "C: ..dot\n"
         "C: .\n"
         "S: 250 2.0.0 Queued\n"
         "C: QUIT\n"
         "S: 221 2.0.0 mx.example.com Closing the connection\n"
-        "C: NOOP"
+        "C: NOOP\n"
+        "S: <closes>"
     )
     assert yes.message == b"\n.dot\n"
 

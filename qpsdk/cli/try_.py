@@ -37,6 +37,9 @@ def try_(  # noqa: PLR0917 - each is an option
         Path | None,
         typer.Option(metavar="FILE", help="The message, - for standard input; else a sample."),
     ] = None,
+    tls: Annotated[
+        bool, typer.Option("--tls", help="Tell the plugins that the connection is encrypted.")
+    ] = False,
     relay: Annotated[bool, typer.Option("--relay", help="The client may relay.")] = False,
     config: Annotated[
         Path | None,
@@ -74,7 +77,7 @@ def try_(  # noqa: PLR0917 - each is an option
         level = LogLevel.parse(loglevel)
     except ValueError as error:
         raise SetupError(f"--loglevel: {error}") from None
-    envelope = trial.Envelope(sender, to or ["recipient@example.com"], helo, ip, relay)
+    envelope = trial.Envelope(sender, to or ["recipient@example.com"], helo, ip, relay, tls)
     tried = trial.Trial(Console(highlight=False, soft_wrap=True), level, post_mortem=post_mortem)
     tried.load(plugin, words or [], config, may_connect=connect)
     raise typer.Exit(0 if tried.run(envelope, message) else 1)

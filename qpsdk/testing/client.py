@@ -8,6 +8,7 @@ from qpsdk.errors import StreamError
 from qpsdk.message import Connection
 from qpsdk.reply import Reply
 from qpsdk.spool import BLOCK_SIZE
+from qpsdk.testing.lines import shown
 from qpsdk.testing.loop import Loop
 from qpsdk.testing.memory import MemoryStream
 
@@ -42,7 +43,7 @@ class SMTPClient:
 
     @property
     def transcript(self) -> str:
-        """The dialogue so far: a line for each line, ``C:`` or ``S:`` in front."""
+        """The dialogue so far, as `qpsdk.testing.transcripts` reads it."""
         return "\n".join(self._said)
 
     async def command(self, line: str | bytes) -> Reply:
@@ -52,8 +53,7 @@ class SMTPClient:
             StreamError: The server has closed; so in all that follow.
         """
         data = line.encode() if isinstance(line, str) else line
-        self._say("C:", data)
-        self._stream.write(data + b"\r\n")
+        self.write(data + b"\r\n")
         return await self.read_reply()
 
     async def hello(self, name: str = "client.example.org", verb: str = "EHLO") -> Reply:
@@ -112,12 +112,15 @@ class SMTPClient:
         """Send what comes after DATA, dots stuffed, and the final dot."""
         if isinstance(message, str | bytes):
             data = message.encode() if isinstance(message, str) else message
-            if data:
-                self._say("C:", data)
-            message = (data[at : at + BLOCK_SIZE] for at in range(0, len(data), BLOCK_SIZE))
+            wire = b"".join(_wire([data]))
+            self._say("C:", wire)
+            blocks: Iterable[bytes] = (
+                wire[at : at + BLOCK_SIZE] for at in range(0, len(wire), BLOCK_SIZE)
+            )
         else:
             self._note("C: ...")
-        for block in _wire(message):
+            blocks = _wire(message)
+        for block in blocks:
             self._stream.write(block)
             await self._stream.drain()
         return await self.command(".")
@@ -141,6 +144,7 @@ class SMTPClient:
         while (found := Reply.parse_first(self._input)) is None:
             data = await self._stream.read()
             if not data:
+                self._note("S: <closes>")
                 raise StreamError("the server closed the connection")
             self._input += data
         reply, end = found
@@ -149,8 +153,11 @@ class SMTPClient:
         return reply
 
     def _say(self, who: str, data: bytes) -> None:
-        for line in data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n"):
-            self._note(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
+        *lines, rest = data.split(b"\r\n")
+        for line in lines:
+            self._note(f"{who} {shown(line)}".rstrip())
+        if rest:
+            self._note(f"{who} {shown(rest)}\\")
 
     def _note(self, line: str) -> None:
         self._said.append(line)
@@ -159,14 +166,17 @@ class SMTPClient:
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait for nothing."""
+        self._say("C:", data)
         self._stream.write(data)
 
     def end(self) -> None:
         """End our side, as a client does that only waits for the last reply."""
+        self._note("C: <half-closes>")
         self._stream.end()
 
     def abort(self) -> None:
         """Reset the connection."""
+        self._note("C: <resets>")
         self._stream.abort()
 
 
@@ -210,7 +220,7 @@ class SyncSMTPClient:
 
     @property
     def transcript(self) -> str:
-        """The dialogue so far: a line for each line, ``C:`` or ``S:`` in front."""
+        """The dialogue so far, as `qpsdk.testing.transcripts` reads it."""
         return self._client.transcript
 
     def command(self, line: str | bytes) -> Reply:

@@ -16,10 +16,10 @@ from qpsdk.host import Connect
 from qpsdk.log import logger
 from qpsdk.message import Transaction
 from qpsdk.plugin import Plugin
-from qpsdk.testing.client import Step
+from qpsdk.testing.client import SMTPClient, Step
 from qpsdk.testing.loop import run
 from qpsdk.testing.make import connection, hook_arguments, plugin_of_words
-from qpsdk.testing.smtp import converse, hosted, memory_host
+from qpsdk.testing.smtp import begin, hosted, memory_host
 from qpsdk.testing.watch import Watch
 from qpsdk.testing.watched import Watched, Witness
 from qpsdk.testing.witnesses import (
@@ -297,7 +297,9 @@ class _Rest(Plugin):
 async def _converse(subject: Plugin, witness: Witness, steps: Sequence[Step], judge: Judge) -> None:
     """Hold one session with the plugin."""
     dispatcher = Dispatcher([Watched(subject, witness), _Rest()], subject.qp.run_blocking)
-    async with converse(dispatcher, subject.qp, connection(hello="")) as client:
+    about = connection(hello="")
+    async with begin(dispatcher, subject.qp, about) as stream:
+        client = SMTPClient(stream, about)
         if isinstance(witness, Leaver):
             witness.client = client
         with suppress(StreamError):  # the plugin has ended it, or we have

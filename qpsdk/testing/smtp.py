@@ -22,7 +22,7 @@ from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.client import SMTPClient, SyncSMTPClient
 from qpsdk.testing.loop import TIME_LIMIT, EitherWay
-from qpsdk.testing.memory import pipe
+from qpsdk.testing.memory import MemoryStream, pipe
 from qpsdk.verdicts import Observer
 
 
@@ -67,18 +67,44 @@ def smtp(
 
     @asynccontextmanager
     async def conversation() -> AsyncIterator[SMTPClient]:
-        host = next((p.qp for p in plugins if isinstance(p, Plugin) and is_loaded(p)), None)
-        if host is None:
-            host = memory_host(config, connect, clock)
-        elif config is not None or connect is not None:
-            raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
-        dispatcher = Dispatcher(load_all(plugins, host), host.run_blocking)
-        client = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
-        async with hosted(dispatcher, host), converse(dispatcher, host, client, observer) as made:
-            made.greeting = await made.read_reply()
-            yield made
+        session = in_memory(
+            *plugins,
+            config=config,
+            connect=connect,
+            connection=connection,
+            observer=observer,
+            clock=clock,
+        )
+        async with session as (stream, about):
+            client = SMTPClient(stream, about)
+            client.greeting = await client.read_reply()
+            yield client
 
     return EitherWay(conversation, SyncSMTPClient, limit)
+
+
+@asynccontextmanager
+async def in_memory(
+    *plugins: Plugin | str,
+    config: Mapping[str, str] | Path | None = None,
+    connect: Connect | None = None,
+    connection: Connection | None = None,
+    observer: Observer | None = None,
+    clock: Callable[[], float] = time.time,
+) -> AsyncIterator[tuple[MemoryStream, Connection]]:
+    """A session that has just begun: the client's end of its stream, and what plugins see.
+
+    Arguments and errors are those of `smtp`.
+    """
+    host = next((p.qp for p in plugins if isinstance(p, Plugin) and is_loaded(p)), None)
+    if host is None:
+        host = memory_host(config, connect, clock)
+    elif config is not None or connect is not None:
+        raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
+    dispatcher = Dispatcher(load_all(plugins, host), host.run_blocking)
+    about = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+    async with hosted(dispatcher, host), begin(dispatcher, host, about, observer) as stream:
+        yield stream, about
 
 
 @asynccontextmanager
@@ -97,18 +123,17 @@ async def hosted(dispatcher: Dispatcher, host: Host) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def converse(
+async def begin(
     dispatcher: Dispatcher, host: Host, connection: Connection, observer: Observer | None = None
-) -> AsyncIterator[SMTPClient]:
-    """A client of a host that lives; it has not read its greeting."""
+) -> AsyncIterator[MemoryStream]:
+    """A session of a host that lives: the client's end of its stream."""
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
-    client = SMTPClient(ours, connection)
     try:
-        yield client
+        yield ours
     finally:
-        client.end()
+        ours.end()
         await task
 
 
@@ -169,7 +194,8 @@ def load_all(plugins: Sequence[Plugin | str], host: Host) -> list[Plugin]:
 
 def _load(plugin: Plugin | str, host: Host) -> Plugin:
     if isinstance(plugin, str):
-        return load_one(PluginLine.parse(plugin), host)
+        directories = [host.configuration.resolve(text) for text in host.config("plugin_dirs")]
+        return load_one(PluginLine.parse(plugin), host, directories)
     if is_loaded(plugin):
         return plugin
     register(plugin, host, (), {})
