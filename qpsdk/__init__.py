@@ -34,11 +34,14 @@ from qpsdk.errors import (
     NetstringError,
     PluginError,
     QMQPError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
     QpsdkError,
     StreamError,
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
+from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reply import Reply
@@ -82,6 +85,8 @@ __all__ = [
     "Plugin",
     "PluginError",
     "QMQPError",
+    "QMQPResponseError",
+    "QMQPUnconfirmedError",
     "QpsdkError",
     "Reply",
     "Result",
@@ -90,6 +95,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]

@@ -359,6 +359,7 @@ _TABLE: Final = (
         "The transaction ends, however it does.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "vrfy",
@@ -396,6 +397,7 @@ _TABLE: Final = (
         "The connection is done with, however it ended.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "deny",
@@ -403,6 +405,7 @@ _TABLE: Final = (
         "A plugin has answered with a denial.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "ok",
@@ -424,6 +427,7 @@ _TABLE: Final = (
         "A line is logged: with OK the plugin has written it, and nobody else does.",
         _yes(GO_ON),
         sync=True,
+        example="logging/file",
     ),
     Hook(
         "config",

@@ -197,6 +197,15 @@ class Transaction:
             yield head
         yield from self._spool.blocks(self._body_start, size)
 
+    def ends_in_lf(self) -> bool:
+        """Whether its last line is whole, which a plugin that writes to the body may forget.
+
+        True for no message at all.
+        """
+        if self.body_length():
+            return self._spool.read(self._spool.size - 1, 1) == b"\n"
+        return self._head()[-1:] in (b"\n", b"")
+
     def _head(self) -> bytes:
         head = b"" if self.header is None else bytes(self.header)
         return head + self._separator if head else head
@@ -232,6 +241,9 @@ class Transaction:
 
     def body_write(self, data: bytes) -> None:
         """Append to the body. `body_getline` begins anew after this.
+
+        Args:
+            data: Its lines end in LF.
 
         Raises:
             OSError: The spool cannot be written to.

@@ -61,7 +61,13 @@ class Plugin:
 
     There is one instance for each line in `config/plugins`, shared by all connections: what
     belongs to a connection or a message is kept in its ``notes``.
+
+    Attributes:
+        maxlevel: For a plugin with a `logging` hook, set it in `register`: lines up to this level
+            are offered to it, whatever `config/loglevel` says. None: as `config/loglevel` says.
     """
+
+    maxlevel: LogLevel | None = None
 
     def __init__(self) -> None:
         self.name = type(self).__name__
@@ -141,6 +147,14 @@ class Plugin:
                 f"{self.name}: {name} is async or @blocking, but the hook {hook.name} is reached"
                 " from plain calls: make it a plain def"
             )
+
+    def time_limit(self, hook: str) -> float:
+        """Seconds that the host gives this plugin for a hook: its ``timeout=``, or the hook's own.
+
+        Raises:
+            KeyError: There is no such hook.
+        """
+        return self.options.timeout or HOOKS[hook_name(hook)].time_limit
 
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""

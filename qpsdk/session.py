@@ -87,6 +87,7 @@ class Session:
         self._settings = settings
         unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
         self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        self._engine.on_refusal = verdicts.log_refusal
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -304,6 +305,7 @@ class Session:
             problem = Reply.make(553, str(error), "5.6.7")
         except AddressError as error:
             problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._verdicts.log_refusal(event.address, problem)
         self._engine.reply(problem)
         return None
 
@@ -452,7 +454,10 @@ class Session:
 
     async def _unknown(self, event: Unknown) -> None:
         hook = "unrecognized_command"
-        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
+        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        if not outcome.plugin:
+            self._verdicts.log_unknown(event.command)
+        self._answer(hook, outcome)
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)

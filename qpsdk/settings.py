@@ -203,19 +203,6 @@ def _perms(text: str) -> int:
     return int(text, 8)
 
 
-def _log_level(text: str) -> LogLevel:
-    """
-    >>> _log_level("6"), _log_level("LOGINFO"), _log_level("debug")
-    (<LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>, <LogLevel.LOGDEBUG: 7>)
-    """
-    if text.isascii() and text.isdigit() and int(text) <= LogLevel.LOGDEBUG:
-        return LogLevel(int(text))
-    name = text.upper() if text.upper().startswith("LOG") else f"LOG{text.upper()}"
-    if name not in LogLevel.__members__:
-        raise ValueError(f"{text!r} is no log level; write 0 to 7, or a name such as LOGINFO")
-    return LogLevel[name]
-
-
 def _domain(text: str) -> str:
     if _DOMAIN.fullmatch(text) is None:
         raise ValueError(
@@ -278,7 +265,7 @@ _TABLE: Final = (
     Setting(
         "loglevel",
         "Lines up to this level are written: 0 to 7, or a name such as LOGINFO.",
-        _log_level,
+        LogLevel.parse,
         LogLevel.LOGWARN,
         "LOGWARN",
         hook=False,

@@ -195,3 +195,12 @@ def test_log_level(
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (numbers[logged], "hello 7")
     ]
+
+
+def test_time_limit() -> None:
+    """A plugin can ask how long it has: the hook's own limit, or what its line says."""
+    plugin = Plugin()
+    assert plugin.time_limit("queue") == 540
+    assert plugin.time_limit("mail-pre") == 30
+    plugin.options.timeout = 7
+    assert plugin.time_limit("queue") == 7

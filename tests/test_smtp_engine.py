@@ -827,3 +827,27 @@ def test_pipelined_commands_are_not_copied() -> None:
         assert tracemalloc.get_traced_memory()[1] < 50_000
     finally:
         tracemalloc.stop()
+
+
+def test_refusals_are_told() -> None:
+    """Each command that the engine refuses is told with its reply; not what may be a password."""
+    told: list[tuple[bytes, int]] = []
+    conversation = Conversation(SOME)
+    conversation.engine.on_refusal = lambda line, reply: told.append((line, reply.code))
+    conversation.say(
+        b"DATA\r\n",
+        ENVELOPE,
+        b"RCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\n",
+        b"MAIL FROM:<a@b> SIZE=101\r\n",
+        b"x" * 80 + b"\r\n",
+        b"NOOP \0\r\n",
+        b"FOO\r\nPASSWORD\r\n",
+    )
+    assert told == [
+        (b"DATA", 503),
+        (b"RCPT TO:<g@h>", 452),
+        (b"MAIL FROM:<a@b> SIZE=101", 552),
+        (b"", 500),
+        (b"NOOP \0", 500),
+        (b"", 421),
+    ]
