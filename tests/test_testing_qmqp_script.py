@@ -18,6 +18,7 @@ from qpsdk.testing.qmqp_script import (
     reject,
     rst,
     stall,
+    unauthorized,
 )
 
 
@@ -35,6 +36,7 @@ from qpsdk.testing.qmqp_script import (
         ("drip(2)", [drip(2)]),
         ("defer(421)", [defer("421")]),
         ("rst, rst(5), stall(5)", [rst(), rst(5), stall(5)]),
+        ("unauthorized('me')", [unauthorized("me")]),
     ],
 )
 def test_parse(text: str, acts: list[Act]) -> None:
@@ -61,6 +63,7 @@ def test_parse(text: str, acts: list[Act]) -> None:
             "there is no when=; write defer(text, at=, delay=, drip=, cut=, rst=)",
         ),
         ("defer(at=5, x)", "cannot read 'x'; write defer(text, at=, "),
+        ("defer(rst=1)", "defer at character 1: rst is true or false, not 1"),
         ("defer('é')", r"'é' has more than ASCII; write bytes as \xNN"),
     ],
 )
@@ -79,6 +82,12 @@ def test_any_text(text: str) -> None:
     except ValueError:
         return
     assert parse(", ".join(map(str, acts))) == acts
+
+
+def test_text_beyond_ascii() -> None:
+    """Text is sent as UTF-8, and prints as those bytes."""
+    assert str(defer("é")) == r"defer('\xc3\xa9')"
+    assert parse(r"defer('\xc3\xa9'), defer(é)") == (defer("é"), defer("é"))
 
 
 def test_wrong_numbers() -> None:

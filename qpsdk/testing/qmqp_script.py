@@ -111,13 +111,15 @@ def _word(function: Callable[P, Act]) -> Callable[P, Act]:
 
 def _written(value: object) -> str:
     """An argument as it is written here and on the command line: bytes and text are the same."""
-    return repr(value)[1:] if isinstance(value, bytes) else repr(value)
+    return repr(_bytes(value))[1:] if isinstance(value, str | bytes) else repr(value)
 
 
 def _replies(reply: bytes | None, how: How) -> Act:
     unknown = how.keys() - How.__annotations__.keys()
     if unknown:
         raise TypeError(f"there is no {min(unknown)}=")
+    if type(how.get("rst", False)) is not bool:
+        raise ValueError(f"rst is true or false, not {how['rst']!r}")
     return Act(
         reply=reply,
         at=how.get("at"),
@@ -158,9 +160,9 @@ def reject(text: str | bytes = "no", **how: Unpack[How]) -> Act:
 
 
 @_word
-def unauthorized(client: str = "unknown[127.0.0.1]") -> Act:
+def unauthorized(client: str | bytes = "unknown[127.0.0.1]") -> Act:
     """D before anything is read, in Postfix's words to a client that it does not know."""
-    text = f"Error: {client} is not authorized to use this service"
+    text = b"Error: %b is not authorized to use this service" % _bytes(client)
     return _says(Verdict.REJECTED, text, {"at": 0})
 
 

@@ -1,3 +1,4 @@
+# ruff: noqa: PT017 - this is no test: `pytest.raises` would need pytest under the fuzzer
 """What is fuzzed, and what must hold for any bytes at all.
 
 A target takes bytes and returns, or raises what is a bug: an AssertionError of its own, or an
@@ -27,7 +28,7 @@ from qpsdk.errors import (
 from qpsdk.explain import explain, show
 from qpsdk.header import Header, HeaderReader
 from qpsdk.loader import PluginLine
-from qpsdk.qmqp import PackageDecoder, ResponseDecoder
+from qpsdk.qmqp import PackageDecoder, ResponseDecoder, parse_servers, to_lf
 from qpsdk.reply import MAX_LINE, Reply
 from qpsdk.settings import SETTINGS
 from qpsdk.smtp.data import DataDecoder
@@ -140,11 +141,21 @@ def qmqp_package(data: bytes) -> None:
                     return package
         except QMQPPackageError as error:
             is_one_line(error)
-            return error.offset, error.problem
+            return error.offset, str(error)
         is_one_line(decoder.finish())
         return None
 
     the_same(read, data)
+
+
+@target
+def qmqp_line_ends(data: bytes) -> None:
+    """CRLF becomes LF, wherever it is cut; the last line has one, and nothing else changes."""
+    expected = data.replace(b"\r\n", b"\n")
+    if expected and not expected.endswith(b"\n"):
+        expected += b"\n"
+    for slices in cuts(data):
+        assert b"".join(to_lf(slices)) == expected
 
 
 @target
@@ -326,26 +337,33 @@ def config_lines(data: bytes) -> None:
     if "$include" in text:  # of what is on this machine, that is
         return
     config = Config({"plugins": text})
-    lines = config.lines("plugins")
+    try:
+        lines = config.lines("plugins")
+    except ConfigError:
+        assert "\0" in text
+        return
     numbers = [line.number for line in lines]
     assert numbers == sorted(set(numbers))
     for line in lines[:4]:
         assert line.text == line.text.strip()
         assert line.text
         assert text.split("\n")[line.number - 1].strip() == line.text
-        for parse in (PluginLine.parse, Endpoint.parse):
+        parsers = (PluginLine.parse, Endpoint.parse, parse_servers)
+        for parse in parsers:
             try:
                 value = parse(line.text)
             except ValueError as error:
                 assert str(error)
                 continue
-            if isinstance(value, Endpoint):
+            if isinstance(value, list):
+                assert parse_servers(",".join(map(str, value))) == value
+            elif isinstance(value, Endpoint):
                 assert Endpoint.parse(str(value)) == value
             else:
                 options = [f"{name}={word}" for name, word in value.options]
                 words = " ".join([value.name, *value.words, *options])
                 assert PluginLine.parse(words) == value
-    for name, setting in SETTINGS.items():
+    for name, setting in SETTINGS.items() if len(lines) < 3 else ():
         one = Config({name: text})
         problems = setting.problems(one)
         for problem in problems:
