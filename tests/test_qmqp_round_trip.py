@@ -47,7 +47,7 @@ class Slicing:
 @given(
     st.binary(max_size=1000) | st.text("3:,KZD\n\r.").map(str.encode),
     st.tuples(addresses | st.just(b""), st.lists(addresses, min_size=1, max_size=6)),
-    st.builds(Response, st.sampled_from(Verdict), st.binary(max_size=60)),
+    st.builds(Response, st.sampled_from(Verdict), st.binary(max_size=60), st.just(0)),
     st.data(),
 )
 def test_any_message_any_envelope_any_slices(

@@ -60,7 +60,7 @@ class Broken(Plugin):
             return DENYSOFT, "not now"
         return (DECLINED if self.how == "declines" else DENYSOFT), "not now"
 
-    async def connect(self) -> "qmqp.client.Stream":
+    async def connect(self) -> Stream:
         """A connection to the server."""
         return await self.qp.connect(
             self.server, connect_timeout=2, io_timeout=1, session_timeout=8
