@@ -41,12 +41,14 @@ from qpsdk.errors import (
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
+from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import TLS, Endpoint, Stream
 
 __version__ = "0.1.0"
 
@@ -68,8 +70,10 @@ __all__ = [
     "LOGRADAR",
     "LOGWARN",
     "OK",
+    "TLS",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -79,8 +83,10 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Parameters",
     "Plugin",
     "PluginError",
@@ -88,6 +94,7 @@ __all__ = [
     "QMQPResponseError",
     "QMQPUnconfirmedError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",

@@ -203,6 +203,7 @@ _TABLE: Final = (
         _yes(_GREETING)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="", close=True)
         | _DONE,
+        example="relay",
     ),
     Hook(
         "helo_parse",
@@ -233,6 +234,7 @@ _TABLE: Final = (
         _yes(_HELLO)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
+        example="tls",
     ),
     Hook(
         "auth_parse",
@@ -241,9 +243,27 @@ _TABLE: Final = (
         _yes(GO_ON),
         value="Callable[[bytes], tuple[str, bytes | None]]",
     ),
-    Hook("auth_plain", _CREDENTIALS, "The client authenticates by PLAIN.", _AUTH),
-    Hook("auth_login", _CREDENTIALS, "The client authenticates by LOGIN.", _AUTH),
-    Hook("auth_cram_md5", _CREDENTIALS, "The client authenticates by CRAM-MD5.", _AUTH),
+    Hook(
+        "auth_plain",
+        _CREDENTIALS,
+        "The client authenticates by PLAIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_login",
+        _CREDENTIALS,
+        "The client authenticates by LOGIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_cram_md5",
+        _CREDENTIALS,
+        "The client authenticates by CRAM-MD5.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
     Hook(
         "auth",
         _CREDENTIALS,
@@ -271,6 +291,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.0", "Sender OK"))
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="badmailfrom",
     ),
     Hook(
         "rcpt_parse",
@@ -329,6 +350,7 @@ _TABLE: Final = (
         _yes(GO_ON)
         | _refusals(deny=552, soft=452, deny_close=552, soft_close=452, enhanced="7.1")
         | _DONE,
+        example="headers",
     ),
     Hook(
         "queue_pre",
@@ -388,8 +410,15 @@ _TABLE: Final = (
         _CONNECTION | {"command": "bytes", "arguments": "bytes"},
         "The client said something that is no command of ours.",
         _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
+        example="count_unrecognized_commands",
     ),
-    Hook("quit", _CONNECTION, "The client said QUIT.", _yes(_BYE) | _DONE),
+    Hook(
+        "quit",
+        _CONNECTION,
+        "The client said QUIT.",
+        _yes(_BYE) | _DONE,
+        example="quit_fortune",
+    ),
     Hook("disconnect", _CONNECTION, "The dialogue is over.", {}, ignored=True),
     Hook(
         "post_connection",

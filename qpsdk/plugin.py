@@ -1,7 +1,7 @@
 """The base class of plugins."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
 
 _M = TypeVar("_M", bound=Method)
+_T = TypeVar("_T")
 
 
 class Registration(NamedTuple):
@@ -163,6 +164,10 @@ class Plugin:
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
         return self.qp.config(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """The values of a setting, parsed and kept, as `Host.parse_config`."""
+        return self.qp.parse_config(name, parse)
 
     def user_config(self, address: Address, name: str) -> list[str]:
         """The values of a setting for one user, as `Host.user_config`."""

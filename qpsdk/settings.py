@@ -4,7 +4,6 @@ import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -18,6 +17,9 @@ from qpsdk.stream import Endpoint
 DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
 DEFAULT_TIMEOUT: Final = 300.0
 """Seconds: what a server should wait for the next command (RFC 5321, 4.5.3.2.7)."""
+
+DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
+"""Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
 
 DEFAULT_SPOOL_PERMS: Final = 0o700
 MAX_GREETING: Final = 500
@@ -39,6 +41,7 @@ class Settings:
         timeout: Seconds that a client may be silent, or not take what we send.
         loglevel: The gravest level is 0; lines up to this one are written.
         tls_before_auth: AUTH is offered under TLS only.
+        tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
     """
@@ -53,6 +56,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     loglevel: LogLevel = LogLevel.LOGWARN
     tls_before_auth: bool = False
+    tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
 
@@ -77,6 +81,7 @@ class Settings:
             timeout=values["timeout"],
             loglevel=values["loglevel"],
             tls_before_auth=values["tls_before_auth"],
+            tls_handshake_timeout=values["tls_handshake_timeout"],
             auth_results=values["me-auth-results"] or me,
             listen=tuple(values["listen"]),
         )
@@ -179,7 +184,7 @@ def _seconds(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    Endpoint.parse(text)
+    Endpoint.parse_listen(text)
     return text
 
 
@@ -203,29 +208,9 @@ def _perms(text: str) -> int:
     return int(text, 8)
 
 
-def _domain(text: str) -> str:
-    if _DOMAIN.fullmatch(text) is None:
-        raise ValueError(
-            f"{text!r} is no domain; write one such as example.com, or .example.com for all below"
-        )
-    return text
-
-
-def _client(text: str) -> str:
-    """
-    >>> _client("192.0.2."), _client("2001:db8::/32")
-    ('192.0.2.', '2001:db8::/32')
-    """
-    try:
-        if _OCTETS.fullmatch(text):
-            ip_address(text + ".".join("0" * (4 - text.count("."))))
-        else:
-            ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no client; write an address, a network such as 192.0.2.0/24, or 192.0.2."
-        ) from None
-    return text
+def _plugins(name: str, meaning: str) -> "Setting":
+    """A setting of bundled plugins, which check it themselves when they are loaded."""
+    return Setting(name, meaning, str, several=True, host=False)
 
 
 _TABLE: Final = (
@@ -256,7 +241,7 @@ _TABLE: Final = (
     ),
     Setting(
         "listen",
-        "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.",
+        "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
         _address,
         several=True,
         at_start=True,
@@ -329,32 +314,35 @@ _TABLE: Final = (
         "0",
     ),
     Setting(
+        "tls_handshake_timeout",
+        "Seconds that a client has for the TLS handshake.",
+        _seconds,
+        DEFAULT_HANDSHAKE_TIMEOUT,
+        "30",
+    ),
+    Setting(
         "me-auth-results",
         "What this host calls itself in Authentication-Results fields.",
         _host_name,
         shown_default="me",
     ),
-    Setting(
-        "rcpthosts",
-        "Domains that we take mail for; with a leading dot, all below it.",
-        _domain,
-        several=True,
-        host=False,
+    _plugins(
+        "rcpthosts", "rcpt_ok: domains that we take mail for; with a leading dot, all below it."
     ),
-    Setting(
-        "morercpthosts",
-        "More of them: qmail's habit for a long list.",
-        _domain,
-        several=True,
-        host=False,
-    ),
-    Setting(
+    _plugins("morercpthosts", "rcpt_ok: more of them; qmail's habit for a long list."),
+    _plugins(
         "relayclients",
-        "Clients that may send to any domain: an address, a network, or the first of its numbers.",
-        _client,
-        several=True,
-        host=False,
+        "rcpt_ok, relay: clients that may send to any domain: an address, a network, or the first"
+        " of its numbers.",
     ),
+    _plugins("morerelayclients", "relay: more of them."),
+    _plugins("norelayclients", "relay: clients that may not, in spite of those two."),
+    _plugins("badmailfrom", "badmailfrom: senders that are refused, each with a reason behind it."),
+    _plugins("badrcptto", "badrcptto: recipients that are refused, each with a reason behind it."),
+    _plugins("dnsbl_zones", "dnsbl: the lists to ask, each with a text behind a colon."),
+    _plugins("dnsbl_allow", "dnsbl: clients that are not asked about."),
+    _plugins("fortunes", "quit_fortune: what to say where there is no fortune program."),
+    _plugins("flat_auth_pw", "auth/auth_flat_file: `user:password` on each line."),
     Setting(
         "qmail_control",
         "qmail's control directory, for settings that have no file here.",

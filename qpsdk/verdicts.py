@@ -52,6 +52,7 @@ class Verdicts:
     Attributes:
         work: What is waited for now; it may be called off.
         closing: True once a reply was made after which the connection ends.
+        lost: True once the client is gone.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Verdicts:
         self.connection = connection
         self.work = Work()
         self.closing = False
+        self.lost = False
         self._dispatcher = dispatcher
         self._me = me
         self._observer = observer
@@ -136,7 +138,7 @@ class Verdicts:
     def log_refusal(self, said: bytes, reply: Reply) -> None:
         """Write that what a client said was refused for its syntax or order."""
         if enabled(LOGDEBUG):
-            secret = said[:4].upper() == b"AUTH"
+            secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
             self.log(LOGDEBUG, f"refused {shown!r}: {reply}")
 

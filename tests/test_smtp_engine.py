@@ -471,6 +471,19 @@ def test_any_bytes(slices: list[bytes]) -> None:
 # -- Replies ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("data", "waiting"),
+    [(b"", False), (b"NOOP\r\n", False), (b"NOOP\r\nNO", True), (b"NOOP\r\nNOOP\r\n", True)],
+)
+def test_input_waiting(data: bytes, waiting: bool) -> None:
+    """What came behind a command waits, whole or not."""
+    engine = Engine("mx.example")
+    engine.reply(Reply.make(220, "mx.example"))
+    engine.receive(data)
+    engine.next_event()
+    assert engine.input_waiting is waiting
+
+
 def test_replies_are_collected() -> None:
     """Replies wait until they are asked for, and are given once."""
     engine = Engine("mx.example")
