@@ -15,6 +15,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum, auto
 from typing import Final, ParamSpec, TypedDict, Unpack
@@ -72,8 +73,8 @@ class Act:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 0):
                 raise ValueError(f"{name} is a number of bytes, not {value!r}")
-        if type(self.delay) not in (int, float) or self.delay < 0:
-            raise ValueError(f"delay is a number of seconds, not {self.delay!r}")
+        if type(self.delay) not in (int, float) or not 0 <= self.delay <= 86_400:
+            raise ValueError(f"delay is a number of seconds, a day at most, not {self.delay!r}")
 
     def __repr__(self) -> str:
         return self.name
@@ -111,7 +112,9 @@ def _word(function: Callable[P, Act]) -> Callable[P, Act]:
 
 def _written(value: object) -> str:
     """An argument as it is written here and on the command line: bytes and text are the same."""
-    return repr(_bytes(value))[1:] if isinstance(value, str | bytes) else repr(value)
+    if isinstance(value, str | bytes):
+        return repr(_bytes(value))[1:]
+    return f"{Decimal(repr(value)):f}" if isinstance(value, float) else repr(value)  # no exponent
 
 
 def _replies(reply: bytes | None, how: How) -> Act:

@@ -137,7 +137,7 @@ class Recorded(SMTPClient):
 
     def __init__(self, address: tuple[str, int] | str, dialogue: list[str]) -> None:
         self.dialogue = dialogue
-        super().__init__(address)
+        super().__init__(address, greeted=False)
 
     def send(self, data: bytes) -> None:
         """Send, and note it."""
@@ -372,14 +372,14 @@ class Campaign:
         while True:
             with self._restarting:  # who comes while there is no host waits
                 address = self._host.address
-            try:
-                client = Recorded(address, dialogue)
-                if client.ask(b"EHLO client.example.org").code == 250:
+            with contextlib.suppress(EOFError, ConnectionError), ExitStack() as stack:
+                client = stack.enter_context(Recorded(address, dialogue))
+                if client.reply().code == 220:
+                    client.hello()
+                    stack.pop_all()
                     return client
-                client.close()
-            except (EOFError, OSError):
-                if time.monotonic() > until:
-                    raise
+            if time.monotonic() > until:
+                raise TimeoutError("the host cannot be reached")
             time.sleep(0.01)
 
     # The other side's records

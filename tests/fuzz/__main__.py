@@ -105,7 +105,8 @@ def main() -> int:
             )
             if outcome.crash is not None:
                 failed = True
-                print(f"{outcome.log}\n{outcome.name} fails with {outcome.crash!r}", flush=True)
+                trace = outcome.log[max(0, outcome.log.find(" === Uncaught")) :]
+                print(f"{trace}\n{outcome.name} fails with {outcome.crash!r}", flush=True)
             elif not outcome.runs:
                 failed = True
                 print(f"{outcome.log}\n{outcome.name} did not run", flush=True)

@@ -11,6 +11,7 @@ from qpsdk import (
     Plugin,
     QMQPError,
     Result,
+    Stream,
     StreamError,
     Transaction,
     qmqp,
