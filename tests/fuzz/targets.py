@@ -6,6 +6,7 @@ exception that the decoder does not name. Each knows its invariants: a value or 
 same for the whole, for byte by byte and for slices; what was decoded can be encoded again.
 """
 
+import base64
 import io
 import random
 import zlib
@@ -31,9 +32,11 @@ from qpsdk.loader import PluginLine
 from qpsdk.qmqp import PackageDecoder, ResponseDecoder, parse_servers, to_lf
 from qpsdk.reply import MAX_LINE, Reply
 from qpsdk.settings import SETTINGS
+from qpsdk.smtp.commands import CommandError
 from qpsdk.smtp.data import DataDecoder
 from qpsdk.smtp.engine import Engine
 from qpsdk.smtp.limits import Limits
+from qpsdk.smtp.sasl import MECHANISMS, Exchange
 from qpsdk.stream import Endpoint
 from qpsdk.testing import qmqp_script
 
@@ -198,6 +201,31 @@ def smtp_commands(data: bytes) -> None:
         return said, events
 
     the_same(lambda slices: converse([slice_ for slice_ in slices if slice_]), data)
+
+
+@target
+def smtp_auth(data: bytes) -> None:
+    """The lines after AUTH: challenges, then credentials of somebody, or a refusal."""
+    for mechanism in MECHANISMS:
+        exchange = Exchange(mechanism, b"<1.2@mx.example>")
+        lines = data.split(b"\n")
+        try:
+            # The first line may be an initial response: then it begins with a space.
+            first = lines.pop(0)[1:] if data.startswith(b" ") else None
+            answer = exchange.start(first)
+            while isinstance(answer, Reply) and lines:
+                assert answer.code == 334
+                answer = exchange.receive(lines.pop(0))
+        except CommandError as error:
+            assert error.reply.code in (501, 535)
+            continue
+        if not isinstance(answer, Reply):
+            assert answer.user
+            assert answer.password or answer.hashed
+            if mechanism == "PLAIN":
+                spelt = [b"\0".join((i, answer.user, answer.password)) for i in (b"", answer.user)]
+                sent = first if first is not None else data.partition(b"\n")[0]
+                assert base64.b64decode(sent) in spelt
 
 
 @target
