@@ -81,9 +81,10 @@ class Record:
 
     @property
     def is_sure(self) -> bool:
-        """The reply was whole and right, came at once, and nothing could take it away again."""
+        """The reply was whole and right, came in time, and nothing could take it away again."""
         (act,) = parse(self.act)
-        return bool(self.verdict) and act.end is End.CLOSE and act.delay * 300 < IO_TIMEOUT
+        pieces = -(-len(self.reply) // act.drip) if act.drip else 1
+        return bool(self.verdict) and act.end is End.CLOSE and act.delay * pieces < IO_TIMEOUT / 2
 
     def __str__(self) -> str:
         if self.queued:
