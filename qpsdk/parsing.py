@@ -32,7 +32,8 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
         try:
             return _event(verb, outcome.message(arguments))
         except ValueError as error:
-            raise CommandError(Reply.make(501, text_of(error) or f"Bad {verb}", "5.5.4")) from None
+            status = "" if verb in ("HELO", "EHLO") else "5.5.4"  # RFC 2034, 3
+            raise CommandError(Reply.make(501, text_of(error) or f"Bad {verb}", status)) from None
         except _ParserError as error:
             verdicts.log(LOGERROR, f"{hook}: {error}", outcome.plugin)
         except Exception as error:

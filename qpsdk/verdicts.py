@@ -30,7 +30,7 @@ _WITHOUT_STATUS: Final = frozenset(
 )
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 
-_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
+_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing")
 
 
 class Observer(Protocol):
@@ -121,11 +121,10 @@ class Verdicts:
         if not responses:
             text = f"{hook}: DONE, but the client was not answered"
             self.log(LOGERROR, text, outcome.plugin)
-            return _PLUGIN_SAID_NOTHING
-        own = responses[0]
+        own, status = (responses[0], "0.0") if responses else (_PLUGIN_SAID_NOTHING, "3.0")
         if hook in _WITHOUT_STATUS or own.code // 100 == 3:
             return own
-        return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
+        return Reply.make(own.code, own.text, f"{own.code // 100}.{status}")  # its own is kept
 
     def log(
         self, level: LogLevel, text: str, plugin: str = "", error: Exception | None = None
