@@ -11,7 +11,7 @@ others can be edited; `answer` answers an exercise, and is folded.
 import hashlib
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from fcntl import LOCK_EX, flock
@@ -32,8 +32,8 @@ from qpsdk import __version__
 ROOT: Final = Path(__file__).parent.parent.parent
 CACHE: Final = ROOT / ".cache" / "notebooks"
 
-READ_BY_NOTEBOOKS: Final = ("qpsdk", "notebooks/programs", "docs/assets", "tests/benchmarks")
-"""Where a change may change what a notebook prints."""
+SOURCES: Final = tuple(ROOT / name for name in ("qpsdk", "notebooks/programs", "docs/assets"))
+"""Folders in which a change may change what a notebook prints."""
 
 AT_ONCE: Final = 4
 """Notebooks that are run at the same time; each has a process of its own."""
@@ -51,7 +51,7 @@ TEMPLATE: Final = """\
 {% endmacro %}
 {% macro drawn(html) %}
 
-<div class="drawn">{{ html | trim }}</div>
+<div class="drawn" tabindex="0">{{ html | trim }}</div>
 
 {% endmacro %}
 {% block any_cell %}
@@ -121,9 +121,11 @@ def _settled(outputs: list[NotebookNode]) -> Iterator[NotebookNode]:
             yield output
 
 
-def executed(notebook: Path, cache: Path = CACHE) -> NotebookNode:
-    """The same from the cache, if neither it nor the package has changed. Raises as `run`."""
-    key = _key(notebook)
+def executed(
+    notebook: Path, cache: Path = CACHE, sources: Sequence[Path] = SOURCES
+) -> NotebookNode:
+    """The same from the cache, if neither it nor the sources have changed. Raises as `run`."""
+    key = _key(notebook, sources)
     kept = cache / f"{notebook.stem}.ipynb"
     cache.mkdir(parents=True, exist_ok=True)
     with _locked(kept.with_suffix(".lock")):
@@ -143,10 +145,10 @@ def executed(notebook: Path, cache: Path = CACHE) -> NotebookNode:
     return cells
 
 
-def _key(notebook: Path) -> str:
+def _key(notebook: Path, sources: Sequence[Path]) -> str:
     """Another one whenever the notebook might print something else."""
-    folders = (path for name in READ_BY_NOTEBOOKS for path in (ROOT / name).rglob("*"))
-    files = sorted(p for p in folders if p.is_file() and "__pycache__" not in p.parts)
+    found = (path for folder in sources for path in folder.rglob("*"))
+    files = sorted(p for p in found if p.is_file() and "__pycache__" not in p.parts)
     digest = hashlib.sha256(platform.python_version().encode())
     for path in (notebook, Path(__file__), *files):
         digest.update(hashlib.sha256(str(path).encode()).digest())
@@ -162,18 +164,19 @@ def _locked(path: Path) -> Iterator[None]:
         yield
 
 
-def page(notebook: Path, following: Path | None = None) -> str:
+def page(notebook: Path, following: Path | None = None, cache: Path = CACHE) -> str:
     """A notebook with its output as Markdown, with its downloads and the way to the next.
 
     Raises:
         CellExecutionError: A cell failed.
         ValueError: The notebook does not begin with a title.
     """
-    cells = executed(notebook)
+    expected = f"# {title(notebook)}"
+    cells = executed(notebook, cache)
     exporter = MarkdownExporter(config=IN_ONE_PIECE, raw_template=TEMPLATE)
     markdown, _ = exporter.from_notebook_node(cells)
     heading, _, rest = str(markdown).lstrip().partition("\n")
-    if heading != f"# {title(notebook)}":
+    if heading != expected:
         raise ValueError(f"{notebook}: the first line of its page is {heading!r}, not its title")
     parts = [heading, _about(notebook, cells), rest.strip()]
     if following is not None:
@@ -215,13 +218,11 @@ def program(notebook: Path) -> Path:
     return notebook.parent / "programs" / notebook.name
 
 
-def downloads(notebook: Path) -> dict[str, str]:
+def downloads(notebook: Path, cache: Path = CACHE) -> dict[str, str]:
     """The files beside a page, by their names."""
-    cells = executed(notebook)
-    cells.metadata = {
-        "kernelspec": cells.metadata["kernelspec"],
-        "language_info": cells.metadata["language_info"],
-    }
+    cells = executed(notebook, cache)
+    for name in cells.metadata.keys() - {"kernelspec", "language_info"}:
+        del cells.metadata[name]  # jupytext's and ours
     files = {
         f"{notebook.stem}.ipynb": nbformat.writes(cells),
         f"{notebook.stem}.py": notebook.read_text(encoding="utf-8"),
