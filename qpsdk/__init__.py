@@ -27,6 +27,7 @@ from qpsdk.constants import (
     Constant,
     LogLevel,
 )
+from qpsdk.dispatcher import Outcome
 from qpsdk.errors import (
     AddressError,
     ConfigError,
@@ -78,6 +79,7 @@ __all__ = [
     "Host",
     "LogLevel",
     "NetstringError",
+    "Outcome",
     "Parameters",
     "Plugin",
     "PluginError",
