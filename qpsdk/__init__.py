@@ -27,7 +27,6 @@ from qpsdk.constants import (
     Constant,
     LogLevel,
 )
-from qpsdk.dispatcher import Outcome
 from qpsdk.errors import (
     AddressError,
     ConfigError,
@@ -35,13 +34,18 @@ from qpsdk.errors import (
     NetstringError,
     PluginError,
     QMQPError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
     QpsdkError,
     StreamError,
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.lists import AddressList, Listed, NetworkList
+from qpsdk.log import log_line
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
+from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
 from qpsdk.stream import Endpoint, Stream
@@ -68,6 +72,7 @@ __all__ = [
     "OK",
     "Address",
     "AddressError",
+    "AddressList",
     "Answer",
     "ConfigError",
     "Connection",
@@ -77,14 +82,19 @@ __all__ = [
     "Header",
     "HeaderError",
     "Host",
+    "Listed",
     "LogLevel",
     "NetstringError",
+    "NetworkList",
     "Outcome",
     "Parameters",
     "Plugin",
     "PluginError",
     "QMQPError",
+    "QMQPResponseError",
+    "QMQPUnconfirmedError",
     "QpsdkError",
+    "RejectMixin",
     "Reply",
     "Result",
     "Stream",
@@ -92,6 +102,7 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
+    "log_line",
     "netstring",
     "qmqp",
 ]

@@ -62,6 +62,23 @@ class LogLevel(IntEnum):
     LOGRADAR = 0
     """Another name of `LOGEMERG`."""
 
+    @classmethod
+    def parse(cls, text: str) -> "LogLevel":
+        """The level of a number or a name.
+
+        >>> LogLevel.parse("6"), LogLevel.parse("LOGINFO"), LogLevel.parse("info")
+        (<LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>)
+
+        Raises:
+            ValueError: It is neither; the text says what would be right.
+        """
+        if text.isascii() and text.isdigit() and int(text) <= cls.LOGDEBUG:
+            return cls(int(text))
+        name = text.upper() if text.upper().startswith("LOG") else f"LOG{text.upper()}"
+        if name not in cls.__members__:
+            raise ValueError(f"{text!r} is no log level; write 0 to 7, or a name such as LOGINFO")
+        return cls[name]
+
 
 OK = Constant.OK
 DENY = Constant.DENY

@@ -7,27 +7,12 @@ from time import perf_counter
 from types import CoroutineType
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant
+from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Hook
 from qpsdk.host import HELD_LOOP, Method, RunBlocking
-from qpsdk.log import Scene, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
-
-
-class Outcome(NamedTuple):
-    """How a hook ended.
-
-    Attributes:
-        constant: DECLINED if no plugin had an opinion.
-        message: What the deciding plugin gave with it, or None.
-        plugin: The plugin that decided; empty if none did.
-    """
-
-    constant: Constant
-    message: Any = None
-    plugin: str = ""
-
 
 NO_OPINION: Final = Outcome(DECLINED)
 
@@ -48,6 +33,7 @@ class Step(NamedTuple):
     blocking: bool
     time_limit: float
     options: PluginOptions
+    maxlevel: LogLevel | None
 
 
 class Work:
@@ -97,6 +83,11 @@ class Dispatcher:
     def steps(self, hook: str) -> tuple[Step, ...]:
         """What `hook` runs, in that order."""
         return self._steps.get(hook, ())
+
+    def log_chain(self) -> LogChain:
+        """The plugins that read the log, for the host to lend while it runs."""
+        steps = self._steps.get("logging", ())
+        return LogChain(Reader(step.plugin, step.method, step.maxlevel) for step in steps)
 
     async def run(
         self,
@@ -312,7 +303,9 @@ def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[Step, ...]]:
         plugin.register_named_hooks()
         for name, method, first in plugin.registrations:
             limit = plugin.options.timeout or HOOKS[name].time_limit
-            step = Step(plugin.name, method, is_blocking(method), limit, plugin.options)
+            step = Step(
+                plugin.name, method, is_blocking(method), limit, plugin.options, plugin.maxlevel
+            )
             chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}

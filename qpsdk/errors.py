@@ -21,6 +21,7 @@
     │   ├── QMQPPackageError             a client's package is malformed, and where
     │   ├── QMQPBodyError                the body was not as long as announced
     │   └── QMQPResponseError            the server gave no usable response
+    │       └── QMQPUnconfirmedError     and it may have accepted the message
     ├── MessageTooLargeError             over a limit of size
     └── SetupError                       the host cannot start as it is told to
         ├── ConfigError                  a setting, with file and line
@@ -122,6 +123,13 @@ class QMQPBodyError(QMQPError):
 
 class QMQPResponseError(QMQPError):
     """The server closed, or answered something that is no QMQP response: a temporary failure."""
+
+
+class QMQPUnconfirmedError(QMQPResponseError):
+    """The package was whole, but its answer was lost: the server may have accepted the message.
+
+    To try another server now may duplicate it.
+    """
 
 
 class MessageTooLargeError(QpsdkError):

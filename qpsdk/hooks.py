@@ -203,6 +203,7 @@ _TABLE: Final = (
         _yes(_GREETING)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="", close=True)
         | _DONE,
+        example="relay",
     ),
     Hook(
         "helo_parse",
@@ -271,6 +272,7 @@ _TABLE: Final = (
         _yes(Effect(250, "2.1.0", "Sender OK"))
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=421, enhanced="7.1")
         | _DONE,
+        example="badmailfrom",
     ),
     Hook(
         "rcpt_parse",
@@ -329,6 +331,7 @@ _TABLE: Final = (
         _yes(GO_ON)
         | _refusals(deny=552, soft=452, deny_close=552, soft_close=452, enhanced="7.1")
         | _DONE,
+        example="headers",
     ),
     Hook(
         "queue_pre",
@@ -359,6 +362,7 @@ _TABLE: Final = (
         "The transaction ends, however it does.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "vrfy",
@@ -387,8 +391,15 @@ _TABLE: Final = (
         _CONNECTION | {"command": "bytes", "arguments": "bytes"},
         "The client said something that is no command of ours.",
         _yes(_UNKNOWN) | {DENY: _UNKNOWN} | _refusals(deny_close=521, enhanced="5.1") | _DONE,
+        example="count_unrecognized_commands",
     ),
-    Hook("quit", _CONNECTION, "The client said QUIT.", _yes(_BYE) | _DONE),
+    Hook(
+        "quit",
+        _CONNECTION,
+        "The client said QUIT.",
+        _yes(_BYE) | _DONE,
+        example="quit_fortune",
+    ),
     Hook("disconnect", _CONNECTION, "The dialogue is over.", {}, ignored=True),
     Hook(
         "post_connection",
@@ -396,6 +407,7 @@ _TABLE: Final = (
         "The connection is done with, however it ended.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "deny",
@@ -403,6 +415,7 @@ _TABLE: Final = (
         "A plugin has answered with a denial.",
         {},
         ignored=True,
+        example="logging/adaptive",
     ),
     Hook(
         "ok",
@@ -424,6 +437,7 @@ _TABLE: Final = (
         "A line is logged: with OK the plugin has written it, and nobody else does.",
         _yes(GO_ON),
         sync=True,
+        example="logging/file",
     ),
     Hook(
         "config",

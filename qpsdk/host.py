@@ -2,11 +2,11 @@
 
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from qpsdk.address import Address
 from qpsdk.config import Config
@@ -19,6 +19,7 @@ from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
 
 Method = Callable[..., Any]
+_T = TypeVar("_T")
 
 RECHECK: Final = 1.0
 """Seconds until the config directory is looked at again."""
@@ -96,6 +97,9 @@ class Host:
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
     _told: str = field(init=False, repr=False)
+    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[str], Any]] = field(
+        init=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         self._hooks = defaultdict(list)
@@ -116,11 +120,55 @@ class Host:
         values = self._ask("config", name) if within_reach else None
         if values is not None:
             return values
+        return self._snapshot().get(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """What `parse` makes of the values of a setting; made again only when they change.
+
+        Call it in `register`, so that wrong values refuse to start, and again wherever they are
+        used. Of a change that is wrong the log is told, and what was before stays.
+
+        Args:
+            parse: Takes the values in order, as many as it needs; a class such as `AddressList`,
+                or a function. It raises ValueError to say what is wrong with the last one taken.
+
+        Raises:
+            ConfigError: A value is wrong, with file and line, or the file cannot be read.
+        """
+        values = self.config(name)
+        known = self._parsed.get((name, parse))
+        if known is not None and known[0] == values:
+            return cast(_T, known[1])
+        taken = 0
+
+        def take() -> Iterator[str]:
+            nonlocal taken
+            for value in values:
+                taken += 1
+                yield value
+
+        try:
+            result = parse(take())
+        except ValueError as problem:
+            source = self._snapshot()
+            if source.get(name) != values:
+                source = source.replaced({name: values}, "hook_config")
+            line = source.lines(name)[taken - 1] if taken else None
+            error = source.error(name, line, str(problem))
+            if known is None:
+                raise error from None
+            log(LOGERROR, f"{error}; the values before this change stay in use")
+            result = known[1]
+        self._parsed[name, parse] = (values, result)
+        return result
+
+    def _snapshot(self) -> Config:
+        """The config of the connection that we are at work for; else the one of now."""
         connection = scene.get().connection
         if connection is not None and connection.config is not None:
-            return connection.config.get(name)
+            return connection.config
         self.refresh()
-        return self.configuration.get(name)
+        return self.configuration
 
     def user_config(self, address: Address, name: str) -> list[str]:
         """The values of a setting for one user: what a `hook_user_config` knows, else `config`.

@@ -31,6 +31,20 @@ class Answer(NamedTuple):
     seconds: float
 
 
+class Outcome(NamedTuple):
+    """How a hook ended.
+
+    Attributes:
+        constant: DECLINED if no plugin had an opinion.
+        message: What the deciding plugin gave with it, or None.
+        plugin: The plugin that decided; empty if none did.
+    """
+
+    constant: Constant
+    message: Any = None
+    plugin: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One client, from connect to disconnect.
@@ -45,6 +59,8 @@ class Connection:
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
+        input_waiting: Call it to learn whether the client has sent more than was read so far,
+            or has ended its side; the host lends it.
         config: The config directory as it was when the client came; ask `Plugin.config`, which
             knows what other plugins say of a setting.
     """
@@ -61,6 +77,7 @@ class Connection:
     notes: dict[str, Any] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
+    input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
     config: Config | None = field(default=None, repr=False)
 
@@ -197,6 +214,15 @@ class Transaction:
             yield head
         yield from self._spool.blocks(self._body_start, size)
 
+    def ends_in_lf(self) -> bool:
+        """Whether its last line is whole, which a plugin that writes to the body may forget.
+
+        True for no message at all.
+        """
+        if self.body_length():
+            return self._spool.read(self._spool.size - 1, 1) == b"\n"
+        return self._head()[-1:] in (b"\n", b"")
+
     def _head(self) -> bytes:
         head = b"" if self.header is None else bytes(self.header)
         return head + self._separator if head else head
@@ -232,6 +258,9 @@ class Transaction:
 
     def body_write(self, data: bytes) -> None:
         """Append to the body. `body_getline` begins anew after this.
+
+        Args:
+            data: Its lines end in LF.
 
         Raises:
             OSError: The spool cannot be written to.

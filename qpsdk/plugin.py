@@ -1,7 +1,7 @@
 """The base class of plugins."""
 
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, NamedTuple, TypeVar
@@ -17,6 +17,7 @@ Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
 
 _M = TypeVar("_M", bound=Method)
+_T = TypeVar("_T")
 
 
 class Registration(NamedTuple):
@@ -61,7 +62,13 @@ class Plugin:
 
     There is one instance for each line in `config/plugins`, shared by all connections: what
     belongs to a connection or a message is kept in its ``notes``.
+
+    Attributes:
+        maxlevel: For a plugin with a `logging` hook, set it in `register`: lines up to this level
+            are offered to it, whatever `config/loglevel` says. None: as `config/loglevel` says.
     """
+
+    maxlevel: LogLevel | None = None
 
     def __init__(self) -> None:
         self.name = type(self).__name__
@@ -142,6 +149,14 @@ class Plugin:
                 " from plain calls: make it a plain def"
             )
 
+    def time_limit(self, hook: str) -> float:
+        """Seconds that the host gives this plugin for a hook: its ``timeout=``, or the hook's own.
+
+        Raises:
+            KeyError: There is no such hook.
+        """
+        return self.options.timeout or HOOKS[hook_name(hook)].time_limit
+
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
         log(self.options.level(level), *words)
@@ -149,6 +164,10 @@ class Plugin:
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
         return self.qp.config(name)
+
+    def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
+        """The values of a setting, parsed and kept, as `Host.parse_config`."""
+        return self.qp.parse_config(name, parse)
 
     def user_config(self, address: Address, name: str) -> list[str]:
         """The values of a setting for one user, as `Host.user_config`."""

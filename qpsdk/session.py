@@ -15,7 +15,7 @@ from qpsdk.constants import (
     LOGWARN,
     OK,
 )
-from qpsdk.dispatcher import Dispatcher, Outcome, Work
+from qpsdk.dispatcher import Dispatcher, Work
 from qpsdk.errors import (
     AddressError,
     HeaderError,
@@ -27,7 +27,7 @@ from qpsdk.errors import (
 )
 from qpsdk.host import Host
 from qpsdk.log import enabled
-from qpsdk.message import Connection, Transaction
+from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
@@ -86,7 +86,10 @@ class Session:
         self._host = host
         self._settings = settings
         unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
-        self._engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
+        engine.on_refusal = verdicts.log_refusal
+        self._engine = engine
+        connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
@@ -304,6 +307,7 @@ class Session:
             problem = Reply.make(553, str(error), "5.6.7")
         except AddressError as error:
             problem = Reply.make(501, str(error), "5.1.7" if is_sender else "5.1.3")
+        self._verdicts.log_refusal(event.address, problem)
         self._engine.reply(problem)
         return None
 
@@ -452,7 +456,10 @@ class Session:
 
     async def _unknown(self, event: Unknown) -> None:
         hook = "unrecognized_command"
-        self._answer(hook, await self._ask(hook, self.connection, self.connection, *event))
+        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        if not outcome.plugin:
+            self._verdicts.log_unknown(event.command)
+        self._answer(hook, outcome)
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)

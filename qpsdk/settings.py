@@ -4,7 +4,6 @@ import platform
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -203,42 +202,9 @@ def _perms(text: str) -> int:
     return int(text, 8)
 
 
-def _log_level(text: str) -> LogLevel:
-    """
-    >>> _log_level("6"), _log_level("LOGINFO"), _log_level("debug")
-    (<LogLevel.LOGINFO: 6>, <LogLevel.LOGINFO: 6>, <LogLevel.LOGDEBUG: 7>)
-    """
-    if text.isascii() and text.isdigit() and int(text) <= LogLevel.LOGDEBUG:
-        return LogLevel(int(text))
-    name = text.upper() if text.upper().startswith("LOG") else f"LOG{text.upper()}"
-    if name not in LogLevel.__members__:
-        raise ValueError(f"{text!r} is no log level; write 0 to 7, or a name such as LOGINFO")
-    return LogLevel[name]
-
-
-def _domain(text: str) -> str:
-    if _DOMAIN.fullmatch(text) is None:
-        raise ValueError(
-            f"{text!r} is no domain; write one such as example.com, or .example.com for all below"
-        )
-    return text
-
-
-def _client(text: str) -> str:
-    """
-    >>> _client("192.0.2."), _client("2001:db8::/32")
-    ('192.0.2.', '2001:db8::/32')
-    """
-    try:
-        if _OCTETS.fullmatch(text):
-            ip_address(text + ".".join("0" * (4 - text.count("."))))
-        else:
-            ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is no client; write an address, a network such as 192.0.2.0/24, or 192.0.2."
-        ) from None
-    return text
+def _plugins(name: str, meaning: str) -> "Setting":
+    """A setting of bundled plugins, which check it themselves when they are loaded."""
+    return Setting(name, meaning, str, several=True, host=False)
 
 
 _TABLE: Final = (
@@ -278,7 +244,7 @@ _TABLE: Final = (
     Setting(
         "loglevel",
         "Lines up to this level are written: 0 to 7, or a name such as LOGINFO.",
-        _log_level,
+        LogLevel.parse,
         LogLevel.LOGWARN,
         "LOGWARN",
         hook=False,
@@ -347,27 +313,23 @@ _TABLE: Final = (
         _host_name,
         shown_default="me",
     ),
-    Setting(
-        "rcpthosts",
-        "Domains that we take mail for; with a leading dot, all below it.",
-        _domain,
-        several=True,
-        host=False,
+    _plugins(
+        "rcpthosts", "rcpt_ok: domains that we take mail for; with a leading dot, all below it."
     ),
-    Setting(
-        "morercpthosts",
-        "More of them: qmail's habit for a long list.",
-        _domain,
-        several=True,
-        host=False,
-    ),
-    Setting(
+    _plugins("morercpthosts", "rcpt_ok: more of them; qmail's habit for a long list."),
+    _plugins(
         "relayclients",
-        "Clients that may send to any domain: an address, a network, or the first of its numbers.",
-        _client,
-        several=True,
-        host=False,
+        "rcpt_ok, relay: clients that may send to any domain: an address, a network, or the first"
+        " of its numbers.",
     ),
+    _plugins("morerelayclients", "relay: more of them."),
+    _plugins("norelayclients", "relay: clients that may not, in spite of those two."),
+    _plugins("badmailfrom", "badmailfrom: senders that are refused, each with a reason behind it."),
+    _plugins("badrcptto", "badrcptto: recipients that are refused, each with a reason behind it."),
+    _plugins("dnsbl_zones", "dnsbl: the lists to ask, each with a text behind a colon."),
+    _plugins("dnsbl_allow", "dnsbl: clients that are not asked about."),
+    _plugins("fortunes", "quit_fortune: what to say where there is no fortune program."),
+    _plugins("flat_auth_pw", "auth/auth_flat_file: `user:password` on each line."),
     Setting(
         "qmail_control",
         "qmail's control directory, for settings that have no file here.",

@@ -3,14 +3,17 @@
 from typing import Any, Final, Protocol
 
 from qpsdk.constants import DONE, LOGDEBUG, LOGERROR, LOGNOTICE, LogLevel
-from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome, Work
+from qpsdk.dispatcher import NO_OPINION, Dispatcher, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Scene, enabled, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.reply import Reply
 
 MAX_ANSWERS: Final = 1000
 """Answers of plugins that are kept with a connection or transaction; of more, the latest."""
+
+LONGEST_VERB: Final = 10
+"""Bytes of an unknown command that is shown in the log."""
 
 _SILENT: Final = frozenset(
     hook.name
@@ -129,3 +132,18 @@ class Verdicts:
         if enabled(level):
             scene.set(Scene(self.connection, self.connection.transaction, "", plugin))
             log(level, text, error=error)
+
+    def log_refusal(self, said: bytes, reply: Reply) -> None:
+        """Write that what a client said was refused for its syntax or order."""
+        if enabled(LOGDEBUG):
+            secret = said[:4].upper() == b"AUTH"
+            shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
+            self.log(LOGDEBUG, f"refused {shown!r}: {reply}")
+
+    def log_unknown(self, command: bytes) -> None:
+        """Write that no plugin knew a command; a long one may be a password out of step."""
+        if enabled(LOGDEBUG):
+            shown = (
+                repr(command)[1:] if len(command) <= LONGEST_VERB else f"of {len(command)} bytes"
+            )
+            self.log(LOGDEBUG, f"unrecognized command {shown}")

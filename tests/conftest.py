@@ -1,7 +1,10 @@
-"""What every test shares: how hard hypothesis searches."""
+"""What every test shares: how hard hypothesis searches, and a log that is as it was before."""
 
+import logging
 import os
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import settings
 
 # No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
@@ -9,3 +12,13 @@ from hypothesis import settings
 settings.register_profile("default", max_examples=50, deadline=None)
 settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Put the process's log back as it was."""
+    logger, root = logging.getLogger("qpsdk"), logging.getLogger()
+    before = logger.handlers[:], logger.level, root.handlers[:]
+    yield
+    logger.handlers[:], level, root.handlers[:] = before
+    logger.setLevel(level)

@@ -25,7 +25,7 @@ from qpsdk import (
     blocking,
 )
 from qpsdk import dispatcher as module
-from qpsdk.dispatcher import Dispatcher, Outcome, Work
+from qpsdk.dispatcher import Dispatcher, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory

@@ -324,6 +324,28 @@ def test_body_filename(transaction: Transaction, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+@pytest.mark.parametrize(
+    ("message", "written", "whole_lines"),
+    [
+        (b"", b"", True),
+        (b"A: b\n", b"", True),
+        (b"A: b", b"", False),
+        (b"A: b\n\nbody\n", b"", True),
+        (b"A: b\n\nbody\n", b"footer", False),
+        (b"A: b\n\nbody\n", b"footer\n", True),
+        (b"A: b\n\nbody", b"\n", True),
+    ],
+)
+def test_ends_in_lf(
+    transaction: Transaction, message: bytes, written: bytes, whole_lines: bool
+) -> None:
+    """A message tells whether its last line is whole, after a plugin has added to it."""
+    receive(transaction, message)
+    if written:
+        transaction.body_write(written)
+    assert transaction.ends_in_lf() is whole_lines
+
+
 def test_small_stays_in_memory(tmp_path: Path) -> None:
     """A message up to the threshold makes no file; one byte more does, and close() deletes it."""
     folder = tmp_path / "spool"

@@ -2,12 +2,25 @@
 
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-from qpsdk import LOGDEBUG, LOGERROR, LOGINFO, LOGWARN, LogLevel, Plugin, PluginError, blocking
+from qpsdk import (
+    DECLINED,
+    LOGDEBUG,
+    LOGERROR,
+    LOGINFO,
+    LOGWARN,
+    OK,
+    ConfigError,
+    LogLevel,
+    Plugin,
+    PluginError,
+    blocking,
+)
+from qpsdk.config import Config
 from qpsdk.plugin import PluginOptions, is_blocking
 from qpsdk.testing.smtp import memory_host
 
@@ -34,6 +47,68 @@ def test_host_and_config() -> None:
     assert plugin.qp is host
     assert plugin.config("greeting") == host.config("greeting") == ["hello", "you"]
     assert plugin.config("nothing") == []
+
+
+def numbers(lines: Iterator[str]) -> tuple[int, ...]:
+    """What a plugin makes of a setting."""
+    return tuple(int(line) for line in lines)
+
+
+def test_parse_config() -> None:
+    """Values are parsed once, and again when they have changed; each parser has its own."""
+    plugin = Plugin()
+    host = memory_host({"sizes": "# small\n1\n2"})
+    plugin.attach(host)
+    first = plugin.parse_config("sizes", numbers)
+    assert first == (1, 2)
+    assert plugin.parse_config("sizes", numbers) is first
+    assert plugin.parse_config("sizes", list) == ["1", "2"]
+    assert plugin.parse_config("nothing", numbers) == ()
+    host.configuration = Config({"sizes": "1\n3"})
+    assert plugin.parse_config("sizes", numbers) == (1, 3)
+
+
+def test_parse_config_tells_where() -> None:
+    """What a parser refuses is told with file and line: the last that it took."""
+    problem = r"^config/sizes:4: invalid literal for int\(\) with base 10: 'two'$"
+    with pytest.raises(ConfigError, match=problem):
+        memory_host({"sizes": "# small\n\n1\ntwo\nthree"}).parse_config("sizes", numbers)
+
+
+def test_parse_config_by_a_hook() -> None:
+    """A value that another plugin's hook_config gave is told as its."""
+    host = memory_host({"sizes": "1"})
+    host.add_hook("config", "other", lambda name: (OK, ["1", "x"]) if name == "sizes" else DECLINED)
+    with pytest.raises(ConfigError, match=r"^hook_config\(sizes\):2: invalid literal for int"):
+        host.parse_config("sizes", numbers)
+
+
+def test_parse_config_without_values() -> None:
+    """A parser that misses something in an empty file has no line to name."""
+
+    def one(lines: Iterator[str]) -> str:
+        for line in lines:
+            return line
+        raise ValueError("a value is needed")
+
+    with pytest.raises(ConfigError, match=r"^config/sizes: a value is needed$"):
+        memory_host({}).parse_config("sizes", one)
+
+
+def test_parse_config_keeps_what_was_right(caplog: pytest.LogCaptureFixture) -> None:
+    """A change for the worse is logged once, and what was before stays in use."""
+    host = memory_host({"sizes": "1"})
+    assert host.parse_config("sizes", numbers) == (1,)
+    host.configuration = Config({"sizes": "1\nx"})
+    for _ in range(2):
+        assert host.parse_config("sizes", numbers) == (1,)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "config/sizes:2: invalid literal for int() with base 10: 'x';"
+        " the values before this change stay in use"
+    )
+    host.configuration = Config({"sizes": "2"})
+    assert host.parse_config("sizes", numbers) == (2,)
 
 
 def test_register_takes_no_words() -> None:
@@ -195,3 +270,12 @@ def test_log_level(
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (numbers[logged], "hello 7")
     ]
+
+
+def test_time_limit() -> None:
+    """A plugin can ask how long it has: the hook's own limit, or what its line says."""
+    plugin = Plugin()
+    assert plugin.time_limit("queue") == 540
+    assert plugin.time_limit("mail-pre") == 30
+    plugin.options.timeout = 7
+    assert plugin.time_limit("queue") == 7

@@ -4,11 +4,27 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from qpsdk.errors import QMQPBodyError, QMQPResponseError, StreamError
-from qpsdk.qmqp import Package, Response, Verdict, deliver
+from qpsdk.errors import (
+    QMQPBodyError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
+    StreamError,
+)
+from qpsdk.qmqp import (
+    Package,
+    PackageDecoder,
+    Received,
+    Response,
+    Verdict,
+    check_time_limits,
+    deliver,
+)
 from qpsdk.qmqp.client import ONE_PIECE
 from qpsdk.testing import pipe
+from tests.slices import sliced
 
 SMALL = b"Subject: hi\n\nhello\n"
 LARGE = 3_000_000
@@ -35,7 +51,7 @@ def run(main: Awaitable[None]) -> None:
     [
         (b"4:Kyes,", Response(Verdict.ACCEPTED, b"yes")),
         (b"1:Z,", Response(Verdict.DEFERRED, b"")),
-        (b"3:Dno,trailing", Response(Verdict.REJECTED, b"no")),
+        (b"3:Dno,trailing", Response(Verdict.REJECTED, b"no", excess=8)),
     ],
 )
 def test_small_message(answer: bytes, response: Response) -> None:
@@ -148,15 +164,132 @@ def test_body_of_another_size(size: int) -> None:
 @pytest.mark.parametrize("size", [len(SMALL), LARGE])
 @pytest.mark.parametrize("how", ["end", "abort"])
 def test_no_response(size: int, how: str) -> None:
-    """A server that goes away without a word is an error, early or late."""
+    """A server that goes away without a word is an error; one in doubt once it had all."""
+    handed_over: list[bool] = []
+
+    async def main() -> None:
+        ours, theirs = pipe()
+        message = [SMALL] if size == len(SMALL) else blocks()
+        sending = asyncio.ensure_future(
+            deliver(ours, package(size), message, lambda: handed_over.append(True))
+        )
+        await theirs.read()
+        getattr(theirs, how)()
+        with pytest.raises((QMQPResponseError, StreamError)) as error:
+            await sending
+        assert isinstance(error.value, QMQPUnconfirmedError) == bool(handed_over)
+
+    run(main())
+    assert bool(handed_over) == (size == len(SMALL))
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (b"", "the server closed without a response, it may have been accepted"),
+        (b"4:Kye", "the server closed in its response: b'4:Kye', it may have been accepted"),
+        (b"4:Okay,", "a response begins with K, Z or D, not b'Okay', it may have been accepted"),
+        (b"250 OK", "it may have been accepted"),
+    ],
+)
+@pytest.mark.parametrize("size", [len(SMALL), LARGE])
+def test_unconfirmed(size: int, answer: bytes, problem: str) -> None:
+    """No usable response to a whole package is an error of its own: another may not have it."""
 
     async def main() -> None:
         ours, theirs = pipe()
         message = [SMALL] if size == len(SMALL) else blocks()
         sending = asyncio.ensure_future(deliver(ours, package(size), message))
-        await theirs.read()
-        getattr(theirs, how)()
-        with pytest.raises((QMQPResponseError, StreamError)):
+        decoder = PackageDecoder()
+        while decoder.feed(await theirs.read()) is None:
+            pass
+        theirs.write(answer)
+        theirs.end()
+        with pytest.raises(QMQPUnconfirmedError) as error:
             await sending
+        assert str(error.value).endswith(problem)
 
     run(main())
+
+
+def test_an_endless_message() -> None:
+    """Of a message that never ends, no more is read than shows that it is too long."""
+    read: list[int] = []
+
+    def endless() -> Iterator[bytes]:
+        while True:
+            read.append(1000)
+            yield b"x" * 1000
+
+    async def main() -> None:
+        for size in (5000, LARGE):
+            read.clear()
+            ours, theirs = pipe()
+            sending = asyncio.ensure_future(deliver(ours, package(size), endless()))
+            while not sending.done():
+                await (theirs.read() if theirs.input_waiting else asyncio.sleep(0))
+            with pytest.raises(QMQPBodyError, match=f"but {size} were announced"):
+                await sending
+            assert sum(read) == size + 1000
+
+    run(main())
+
+
+ADDRESSES = st.binary(min_size=1, max_size=30).map(
+    lambda a: a.replace(b"\0", b"0").replace(b"\r", b"r").replace(b"\n", b"n")
+)
+
+
+@given(
+    st.binary() | st.integers(60_000, 200_000).map(lambda size: b"long line\n" * (size // 10)),
+    ADDRESSES | st.just(b""),
+    st.lists(ADDRESSES, min_size=1, max_size=9),
+    st.builds(Response, st.sampled_from(list(Verdict)), st.binary(max_size=50), st.just(0)),
+    st.data(),
+)
+def test_any_package(
+    message: bytes,
+    sender: bytes,
+    recipients: list[bytes],
+    response: Response,
+    data: st.DataObject,
+) -> None:
+    """Any message and envelope, sent in any blocks, come out of a server as they went in."""
+    cut = data.draw(sliced(message))
+    answer = data.draw(sliced(response.encode()))
+
+    async def main() -> None:
+        ours, theirs = pipe()
+        whole = Package.of(len(message), sender, recipients)
+        sending = asyncio.ensure_future(deliver(ours, whole, cut))
+        decoder = PackageDecoder()
+        received = None
+        while received is None:
+            came = await theirs.read()
+            for part in data.draw(sliced(came)):
+                received = received or decoder.feed(part)
+        assert received == Received(message, sender, tuple(recipients))
+        for part in answer:
+            theirs.write(part)
+            await asyncio.sleep(0)
+        assert await sending == response
+
+    run(main())
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ((0, 60), "connect_timeout=0: write a number of seconds above 0"),
+        ((10, -1), "io_timeout=-1: write"),
+        ((10, 60, float("nan")), "session_timeout=nan: write"),
+        ((float("inf"), 60), "connect_timeout=inf: write"),
+        ((10, 60, 3601), "session_timeout=3601: a QMQP session ends after 3600 seconds"),
+    ],
+)
+def test_wrong_time_limits(limits: tuple[float, ...], problem: str) -> None:
+    """A time limit is a time, and no session is longer than the hour that QMQP gives it."""
+    check_time_limits(10, 60, 3600)
+    with pytest.raises(ValueError) as error:
+        check_time_limits(*limits)
+    assert str(error.value).startswith(problem)

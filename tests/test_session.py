@@ -34,6 +34,7 @@ from qpsdk.qmqp import Response, Verdict
 from qpsdk.session import Session
 from qpsdk.testing import FakeQMQPServer, SMTPClient, pipe, smtp
 from qpsdk.testing.smtp import memory_host
+from qpsdk.verdicts import Verdicts
 
 # hook, constant, message, whether the connection stays (or the message is to follow), reply
 TABLE = """
@@ -911,3 +912,56 @@ def test_nothing_is_taken_from_a_client_that_is_gone() -> None:
 
     talk(conversation, Slow(), Says("rcpt", OK))
     assert taken == ["c1.1"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("RCPT TO:<a@b>", "refused 'RCPT TO:<a@b>': 503 5.5.1 Send MAIL FROM first"),
+        ("MAIL FROM:<a b>", "refused '<a b>': 501 5.1.7 "),
+        ("MAIL FROM:<a@b> X=1", "refused 'MAIL FROM:<a@b> X=1': 555 5.5.4 "),
+        ("NO\x1b\xff", "refused 'NO\\x1b\\\\xc3\\\\xbf': 500 5.5.2 "),
+        ("MAIL FROM:<a@b> SIZE=101", "refused 'MAIL FROM:<a@b> SIZE=101': 552 5.3.4 "),
+        ("x" * 3000, "refused '': 500 5.5.2 Line too long"),
+        ("BDAT 7", "unrecognized command 'bdat'"),
+        ("c2VjcmV0IHdvcmQ=", "unrecognized command of 16 bytes"),
+    ],
+)
+def test_refused_commands_in_the_log(
+    line: str, told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At LOGDEBUG the log says which command was refused, and how; not what may be secret."""
+    caplog.set_level(logging.DEBUG, "qpsdk")
+
+    async def main() -> None:
+        async with smtp(config={"databytes": "100"}) as client:
+            await client.command("EHLO client")
+            await client.command(line)
+
+    asyncio.run(main())
+    (found,) = [m for m in caplog.messages if m.startswith(("refused", "unrecognized"))]
+    assert found.startswith(told)
+
+
+def test_too_many_bad_commands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """So does the one after which the client is sent away."""
+    caplog.set_level(logging.DEBUG, "qpsdk")
+
+    async def main() -> None:
+        async with smtp() as client:
+            while (await client.command("DATA")).code != 421:
+                pass
+
+    asyncio.run(main())
+    told = [message for message in caplog.messages if message.startswith("refused")]
+    assert told[-1] == (
+        "refused 'DATA': 421 4.7.0 mx.example.com Too many bad commands, closing the connection"
+    )
+
+
+def test_no_password_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """Of a refused AUTH the log has no more than the word."""
+    caplog.set_level(logging.DEBUG, "qpsdk")
+    verdicts = Verdicts(Connection("c1"), Dispatcher([], asyncio.to_thread), "mx.example.com")
+    verdicts.log_refusal(b"auth PLAIN c2VjcmV0", Reply.make(503, "Not now", "5.5.1"))
+    assert caplog.messages == ["refused 'AUTH ...': 503 5.5.1 Not now"]

@@ -471,6 +471,19 @@ def test_any_bytes(slices: list[bytes]) -> None:
 # -- Replies ---------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("data", "waiting"),
+    [(b"", False), (b"NOOP\r\n", False), (b"NOOP\r\nNO", True), (b"NOOP\r\nNOOP\r\n", True)],
+)
+def test_input_waiting(data: bytes, waiting: bool) -> None:
+    """What came behind a command waits, whole or not."""
+    engine = Engine("mx.example")
+    engine.reply(Reply.make(220, "mx.example"))
+    engine.receive(data)
+    engine.next_event()
+    assert engine.input_waiting is waiting
+
+
 def test_replies_are_collected() -> None:
     """Replies wait until they are asked for, and are given once."""
     engine = Engine("mx.example")
@@ -827,3 +840,27 @@ def test_pipelined_commands_are_not_copied() -> None:
         assert tracemalloc.get_traced_memory()[1] < 50_000
     finally:
         tracemalloc.stop()
+
+
+def test_refusals_are_told() -> None:
+    """Each command that the engine refuses is told with its reply; not what may be a password."""
+    told: list[tuple[bytes, int]] = []
+    conversation = Conversation(SOME)
+    conversation.engine.on_refusal = lambda line, reply: told.append((line, reply.code))
+    conversation.say(
+        b"DATA\r\n",
+        ENVELOPE,
+        b"RCPT TO:<e@f>\r\nRCPT TO:<g@h>\r\n",
+        b"MAIL FROM:<a@b> SIZE=101\r\n",
+        b"x" * 80 + b"\r\n",
+        b"NOOP \0\r\n",
+        b"FOO\r\nPASSWORD\r\n",
+    )
+    assert told == [
+        (b"DATA", 503),
+        (b"RCPT TO:<g@h>", 452),
+        (b"MAIL FROM:<a@b> SIZE=101", 552),
+        (b"", 500),
+        (b"NOOP \0", 500),
+        (b"", 421),
+    ]

@@ -2,11 +2,22 @@
 
 import sys
 
-from qpsdk.cli import check, hooks, lab, netstring, new, plugins, serve
+from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, serve
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
-__all__ = ["app", "check", "hooks", "lab", "main", "netstring", "new", "plugins", "serve"]
+__all__ = [
+    "app",
+    "check",
+    "hooks",
+    "lab",
+    "main",
+    "netstring",
+    "new",
+    "plugins",
+    "qmqp_send",
+    "serve",
+]
 
 
 def main() -> None:

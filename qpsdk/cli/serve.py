@@ -20,10 +20,14 @@ def serve(
             help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated."
         ),
     ] = None,
+    log_format: Annotated[
+        log.LogFormat,
+        typer.Option(help="What goes to standard error: lines, or a JSON object a line."),
+    ] = log.LogFormat.PLAIN,
 ) -> None:
     """Run plugins on real mail, until SIGTERM or SIGINT."""
     from qpsdk import server
 
     configuration = Config(config)
-    log.configure(Settings.read(configuration).loglevel)
+    log.configure(Settings.read(configuration).loglevel, log_format)
     server.serve(configuration, listen or (), lambda at: print(f"listening on {at}", flush=True))

@@ -1,15 +1,26 @@
-"""Takes recipients in our domains, and any recipient from clients that may relay."""
+"""Takes recipients in our domains, and any recipient from clients that may relay.
 
-from qpsdk import DENY, OK, Address, Parameters, Plugin, Result, Transaction
+In `config/plugins`, last of the plugins that look at recipients, since it refuses what is left::
+
+    rcpt_ok
+
+Each line of `rcpthosts` and `morercpthosts` is a domain, or with a leading dot all its
+subdomains; `me` is one of ours without saying.
+
+It teaches the one hook without which no mail is accepted, and how a plugin reads settings.
+"""
+
+from collections.abc import Iterator
+
+from qpsdk import DENY, OK, Address, AddressError, Host, Parameters, Plugin, Result, Transaction
 
 
 class RcptOk(Plugin):
-    """Accept what is for `config/rcpthosts`, or comes from a relay client.
+    """Accept what is for a domain of ours, or comes from a relay client."""
 
-    A line of `rcpthosts` is a domain, or with a leading dot all its subdomains; a long list may
-    go on in `morercpthosts`. `me` is one of ours without saying. Load it last of the plugins that
-    look at recipients: it refuses what is left.
-    """
+    def register(self, qp: Host) -> None:
+        """Check the settings: a wrong value refuses to start."""
+        self.ours()
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
         """OK for a domain of ours, else DENY."""
@@ -18,11 +29,33 @@ class RcptOk(Plugin):
             return OK
         if transaction.connection.relay_client:
             return OK
-        files = ("me", "rcpthosts", "morercpthosts")
-        ours = {domain.lower() for name in files for domain in self.config(name)}
-        if host in ours:
-            return OK
         labels = host.split(".")
-        if not ours.isdisjoint("." + ".".join(labels[n:]) for n in range(1, len(labels))):
+        names = [host, *("." + ".".join(labels[n:]) for n in range(1, len(labels)))]
+        if any(not domains.isdisjoint(names) for domains in self.ours()):
             return OK
         return DENY, "Relaying denied"
+
+    def ours(self) -> list[frozenset[str]]:
+        """Our domains, by the files that name them."""
+        files = ("me", "rcpthosts", "morercpthosts")
+        return [self.parse_config(name, domains) for name in files]
+
+
+def domains(lines: Iterator[str]) -> frozenset[str]:
+    """Read lines of `rcpthosts`."""
+    return frozenset(domain(line) for line in lines)
+
+
+def domain(text: str) -> str:
+    """Read one domain, with its leading dot.
+
+    >>> domain(".Example.com"), domain("[192.0.2.1]")
+    ('.example.com', '[192.0.2.1]')
+    """
+    try:
+        Address.parse("postmaster@" + text.removeprefix("."), smtputf8=True)
+    except AddressError:
+        raise ValueError(
+            f"{text!r} is no domain; write example.com, or .example.com for all below it"
+        ) from None
+    return text.lower()

@@ -37,10 +37,15 @@ class Verdict(Enum):
 
 
 class Response(NamedTuple):
-    """What the server says to a package."""
+    """What the server says to a package.
+
+    Attributes:
+        excess: Bytes that came with it although they are no part of it.
+    """
 
     verdict: Verdict
     text: bytes
+    excess: int = 0
 
     def encode(self) -> bytes:
         """The response on the wire.
@@ -73,17 +78,25 @@ class Package:
     tail: bytes
 
     @classmethod
-    def of(cls, message_size: int, sender: bytes, recipients: Sequence[bytes]) -> "Package":
+    def of(
+        cls,
+        message_size: int,
+        sender: bytes,
+        recipients: Sequence[bytes],
+        *,
+        smtputf8: bool = True,
+    ) -> "Package":
         """The package for an envelope.
 
         Args:
             message_size: Bytes of the message.
             sender: Empty for a bounce.
             recipients: One or more.
+            smtputf8: Whether the mail is one whose addresses may have bytes above 127 (RFC 6531).
 
         Raises:
             QMQPEnvelopeError: There is no recipient, one is empty, or an address is too long
-                or has a NUL, CR or LF.
+                or has a byte that it must not have.
         """
         if not recipients:
             raise QMQPEnvelopeError("no recipients: some servers would accept it for nobody")
@@ -96,6 +109,8 @@ class Package:
                 )
             if _FORBIDDEN.search(address):
                 raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
+            if not smtputf8 and not address.isascii():
+                raise QMQPEnvelopeError(f"the address {address!r} needs SMTPUTF8")
         envelope = b"".join([netstring.encode(address) for address in (sender, *recipients)])
         length = netstring.encoded_size(message_size) + len(envelope)
         head = netstring.head(length) + netstring.head(message_size)
@@ -112,7 +127,7 @@ class ResponseDecoder:
 
     >>> decoder = ResponseDecoder()
     >>> decoder.feed(b"4:Kyes"), decoder.feed(b",")
-    (None, Response(verdict=<Verdict.ACCEPTED: b'K'>, text=b'yes'))
+    (None, Response(verdict=<Verdict.ACCEPTED: b'K'>, text=b'yes', excess=0))
     """
 
     __slots__ = ("_decoder", "_seen")
@@ -122,7 +137,7 @@ class ResponseDecoder:
         self._seen = b""
 
     def feed(self, data: bytes) -> Response | None:
-        """Take the next bytes; the response once it is whole. What follows it is ignored.
+        """Take the next bytes; the response once it is whole. What follows it is only counted.
 
         Raises:
             QMQPResponseError: It is no response.
@@ -130,17 +145,20 @@ class ResponseDecoder:
         whole = None if self._seen else netstring.first(data)  # as it comes nearly always
         if whole is not None and len(whole[0]) <= MAX_RESPONSE:
             value: bytes | None = whole[0]
+            excess = len(data) - whole[1]
         else:
             self._seen = (self._seen + data)[:40]
+            excess = self._decoder.offset + len(data)
             try:
                 value = next(self._decoder.feed(data), None)
+                excess -= self._decoder.offset
             except NetstringError as error:
                 raise QMQPResponseError(f"not a response: {error}: {self._seen!r}") from None
         if value is None:
             return None
         if value[:1] not in (b"K", b"Z", b"D"):
             raise QMQPResponseError(f"a response begins with K, Z or D, not {value[:40]!r}")
-        return Response(Verdict(value[:1]), value[1:])
+        return Response(Verdict(value[:1]), value[1:], excess)
 
     def finish(self) -> QMQPResponseError:
         """The error to raise when the server closes before a whole response came."""

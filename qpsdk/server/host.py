@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN
+from qpsdk.constants import LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.host import Host
@@ -81,6 +81,7 @@ class Server:
         self._listen = listen
         self._observer = observer
         self._dispatcher: Dispatcher = load(host)
+        self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
@@ -94,6 +95,9 @@ class Server:
             SetupError: An address cannot be listened on.
         """
         async with AsyncExitStack() as undo:
+            # Lent before the listeners are opened: their connections inherit it.
+            self._log_chain.lend()
+            undo.callback(self._log_chain.take_back)
             undo.callback(self._host.spool.close)
             _ = self._host.spool.path  # made now, so that a wrong one is told at the start
             undo.push_async_callback(self._dispatcher.shutdown)
@@ -103,6 +107,7 @@ class Server:
             for endpoint in self._listen:
                 await self._open(endpoint)
             undo.pop_all()
+        log(LOGINFO, "plugins:", ", ".join(p.name for p in self._dispatcher.plugins) or "none")
         if not self._dispatcher.plugins:
             where = self._host.configuration.path("plugins")
             log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
@@ -131,6 +136,7 @@ class Server:
             self._stopped = True
             await self._dispatcher.shutdown()
         self._host.spool.close()
+        self._log_chain.take_back()
 
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()

@@ -26,6 +26,8 @@ _TOO_MANY_RECIPIENTS: Final = Reply.make(452, "Too many recipients", "4.5.3")
 class Engine:
     r"""One conversation.
 
+    `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
+
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
     >>> engine.receive(b"EHLO client.example\r\nMAIL FROM:<a@example.org>\r\n")
@@ -44,6 +46,7 @@ class Engine:
     __slots__ = (
         "_bad_commands",
         "_buffer",
+        "_command",
         "_decoder",
         "_ended",
         "_me",
@@ -59,6 +62,7 @@ class Engine:
         "_unread",
         "bare_newline",
         "limits",
+        "on_refusal",
         "state",
     )
 
@@ -80,6 +84,7 @@ class Engine:
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
         self.state = State.CONNECTED
+        self.on_refusal: Callable[[bytes, Reply], None] | None = None
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
@@ -88,6 +93,7 @@ class Engine:
         self._searched = 0  # up to here there is no LF: slow drips cost linear time
         self._skipping = False  # inside a line that is too long
         self._ended = False
+        self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
         self._message_size: int | None = None  # of a message whose end is to be told
         self._refusal: Reply | None = None
@@ -106,6 +112,11 @@ class Engine:
             self._searched -= self._position
             self._buffer = self._buffer[self._position :] + data
             self._position = 0
+
+    @property
+    def input_waiting(self) -> bool:
+        """Whether something of what came is not read yet."""
+        return self._position < len(self._buffer)
 
     def next_event(self) -> Event | None:
         """What the client did next, or None when more input is needed to tell.
@@ -193,6 +204,7 @@ class Engine:
 
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
+        self._command = b""
         start, limit = self._position, self.limits.command_line
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
@@ -209,10 +221,12 @@ class Engine:
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
+        self._command = line
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
         reader = READERS.get(verb)
         if reader is None:
+            self._command = b""
             if not self._may_err_again():
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
@@ -234,17 +248,22 @@ class Engine:
         """The event of a command that is in order, or None if it was answered here."""
         event = read(arguments)
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._out.append(_TOO_LARGE.wire)
+            self._refuse(_TOO_LARGE)
             return None
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
-            self._out.append(_TOO_MANY_RECIPIENTS.wire)
+            self._refuse(_TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
         return event
 
+    def _refuse(self, reply: Reply) -> None:
+        self._out.append(reply.wire)
+        if self.on_refusal is not None:
+            self.on_refusal(self._command, reply)
+
     def _complain(self, reply: Reply) -> None:
         if self._may_err_again():
-            self._out.append(reply.wire)
+            self._refuse(reply)
 
     def _may_err_again(self) -> bool:
         """Count a command that made no sense; at the limit, send the client away."""
@@ -252,7 +271,8 @@ class Engine:
         if self._bad_commands < self.limits.bad_commands:
             return True
         text = f"{self._me} Too many bad commands, closing the connection"
-        self.close(Reply.make(421, text, "4.7.0"))
+        self._refuse(Reply.make(421, text, "4.7.0"))
+        self.close()
         return False
 
     # Messages

@@ -156,6 +156,8 @@ async def smtp(
     host = memory_host(config or {}, connect)
     loaded = [_load(plugin, host) for plugin in plugins]
     dispatcher = Dispatcher(loaded, host.run_blocking)
+    log_chain = dispatcher.log_chain()
+    log_chain.lend()
     connection = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
     if "post_fork" in dispatcher.hooks:
         await dispatcher.run("post_fork", None, ())
@@ -170,6 +172,7 @@ async def smtp(
         client.end()
         await task
         await dispatcher.shutdown()
+        log_chain.take_back()
         host.spool.close()
 
 

@@ -1,5 +1,7 @@
 """Measures the host beside aiosmtpd and others: `make bench`, `make bench ARGS="--rounds 7"`.
 
+`make bench ARGS=naive-memory` measures something else: see `tests.benchmarks.memory`.
+
 Postfix's smtp-source sends, every host forwards over QMQP to Postfix's qmqp-sink, each is a
 process of its own. A machine's speed drifts, so the hosts take turns and only ratios within a
 round count. A result stands only if every message has arrived.
@@ -292,10 +294,22 @@ def _write(cases: list[Case], results: Results) -> Path:
 def main() -> None:
     """Measure, print, keep."""
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument(
+        "what",
+        nargs="?",
+        default="speed",
+        choices=("speed", "naive-memory"),
+        help="beside other hosts (default), or peak memory by message size, into docs/assets",
+    )
     parser.add_argument("--rounds", type=int, default=5, help="how often each host has its turn")
     parser.add_argument("--messages", type=int, default=1600, help="of 4 KB, in each run")
     parser.add_argument("--large-messages", type=int, default=8, help="of 10 MB, in each run")
     options = parser.parse_args()
+    if options.what == "naive-memory":
+        from tests.benchmarks import memory  # matplotlib takes a second to load
+
+        _program("qmqp-sink")
+        return memory.main(options.rounds)
     for program in ("smtp-source", "qmqp-sink", "smtp-sink"):
         _program(program)
     cases = [
@@ -308,6 +322,7 @@ def main() -> None:
         results = _measure(peers, cases, options.rounds, console)
     console.print(_table(cases, results))
     console.print(f"All messages arrived. Kept in {_write(cases, results).relative_to(ROOT)}")
+    return None
 
 
 if __name__ == "__main__":

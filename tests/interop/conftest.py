@@ -10,16 +10,14 @@ from tests.interop.rig import FakeServer, QMQPSink, RunningHost, ScriptedServer,
 
 
 @pytest.fixture(scope="module", autouse=True, params=["uvloop", "asyncio"])
-def loop(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[None]:
-    """The hosts run on uvloop, and once more on the standard library's loop."""
+def loop(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The hosts run on uvloop, and once more on the standard library's loop; its name."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "asyncio":
             hidden = tmp_path_factory.mktemp("hidden")
             (hidden / "uvloop.py").write_text('raise ImportError("hidden by the tests")\n')
             patch.setenv("PYTHONPATH", str(hidden), prepend=os.pathsep)
-        yield
+        yield request.param
 
 
 @pytest.fixture(scope="module")

@@ -3,17 +3,20 @@
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qpsdk import DENY, OK, Address, Connection, Transaction
 from qpsdk.plugins.rcpt_ok import RcptOk
 from qpsdk.spool import Spool, SpoolDirectory
 from qpsdk.testing import smtp
 from qpsdk.testing.smtp import memory_host
+from tests.dialogue import refusal
 
 CONFIG = {
     "me": "mx.Example.org",
+    "morercpthosts": "more.example\n.Below.example",
     "rcpthosts": "# us\nexample.com\n.sub.example.com\nUPPER.example\nBÜCHER.example\n[192.0.2.1]",
-    "morercpthosts": "more.example\n.below.example",
 }
 
 
@@ -44,7 +47,7 @@ def asked(recipient: str, *, relay: bool = False, config: dict[str, str] = CONFI
     ],
 )
 def test_ours(recipient: str) -> None:
-    """Ours: the domains of (more)rcpthosts in any case, subdomains behind a dot, and `me`."""
+    """Ours are the domains of both lists in any case, subdomains behind a dot, and `me`."""
     assert asked(recipient) == OK
 
 
@@ -58,6 +61,7 @@ def test_ours(recipient: str) -> None:
         "user@xsub.example.com",
         "user@com",
         "user@example.org",
+        "user@below.example",
         "user@example.com.evil.example",
         "user@[192.0.2.2]",
         "postmaster@example.net",
@@ -92,3 +96,36 @@ def test_in_a_dialogue() -> None:
             assert str(await client.command("RCPT TO:<a@b>")) == "550 5.7.1 Relaying denied"
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["rcpthosts", "morercpthosts"])
+@pytest.mark.parametrize(
+    "line", ["user@example.com", "*.example.com", "example.com # ours", "..example.com", "."]
+)
+def test_refuses_to_start(name: str, line: str) -> None:
+    """A line that is no domain is told, with what would be right."""
+    assert refusal("rcpt_ok", {name: f"# ours\nexample.com\n{line}"}) == (
+        f"config/{name}:3: {line!r} is no domain;"
+        " write example.com, or .example.com for all below it"
+    )
+
+
+def test_takes_no_arguments() -> None:
+    """Domains do not stand in config/plugins."""
+    assert refusal("rcpt_ok example.com").endswith("it takes: rcpt_ok")
+
+
+LABEL = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?\Z")
+NAMES = st.lists(LABEL, min_size=1, max_size=5).map(".".join)
+
+
+@given(NAMES, NAMES)
+def test_subdomains(name: str, below: str) -> None:
+    """A name listed is ours alone; behind a dot all below it are, and it is not."""
+    config = {"me": "mx.example.org", "rcpthosts": name.upper()}
+    assert asked(f"user@{name}", config=config) == OK
+    assert asked(f"user@{below}.{name}", config=config) == (DENY, "Relaying denied")
+    config = {"me": "mx.example.org", "rcpthosts": "." + name}
+    assert asked(f"user@{name}", config=config) == (DENY, "Relaying denied")
+    assert asked(f"user@{below}.{name}", config=config) == OK
+    assert asked(f"user@x{name}", config=config) == (DENY, "Relaying denied")

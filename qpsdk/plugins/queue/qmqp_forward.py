@@ -2,10 +2,24 @@
 
 In `config/plugins`::
 
-    queue/qmqp_forward SERVER [PORT]
+    queue/qmqp_forward SERVER [PORT] [option=value ...]
+
+SERVER is a host or the path of a socket, or several with commas between them, in the order of
+preference: ``192.0.2.1,[2001:db8::1]:6280,unix:/run/qmqp``. Without a port it is 628. The
+options, with what they are unless given::
+
+    balance=failover      the first server that works; rotate: every server in its turn
+    on_defer=tell         "try later" is an answer for our client; next: ask the next server
+    rest=10               seconds that a server is left alone after a failure, then 20, 40 ...
+    connect_timeout=10    seconds until a connection stands
+    io_timeout=60         seconds that a server may neither take nor give a byte
+    session_timeout=486   seconds for one message, at however many servers it is tried
 
 QMQP is plain text and knows no password: let it cross loopback or a VPN only.
 """
+
+from collections.abc import Callable, Iterable
+from itertools import chain
 
 from qpsdk import (
     DENY,
@@ -18,70 +32,142 @@ from qpsdk import (
     Host,
     Plugin,
     QMQPError,
+    QMQPResponseError,
+    QMQPUnconfirmedError,
     Result,
     StreamError,
     Transaction,
     qmqp,
 )
 
-CONNECT_TIMEOUT = 10.0  # seconds; what qmail-qmqpc waits, too
-IO_TIMEOUT = 60.0
-SESSION_TIMEOUT = 500.0  # below what the host gives a queue plugin, and the client the host
-
 ANSWERS = {
-    qmqp.Verdict.ACCEPTED: OK,
-    qmqp.Verdict.DEFERRED: DENYSOFT,
-    qmqp.Verdict.REJECTED: DENY,
+    qmqp.Verdict.ACCEPTED: (OK, "accepted"),
+    qmqp.Verdict.DEFERRED: (DENYSOFT, "deferred"),
+    qmqp.Verdict.REJECTED: (DENY, "rejected"),
 }
+TRY_LATER = DENYSOFT, "Cannot queue the message now, try again later"
 
 
 class QMQPForward(Plugin):
     """Hand the message to a QMQP server; its K is our OK, its Z DENYSOFT, its D DENY."""
 
-    def register(self, qp: Host, server: str, port: str = "", *more: str) -> None:
-        """Check the arguments: a server that cannot be meant refuses to start."""
-        host = f"[{server}]" if server.count(":") > 1 and "[" not in server else server
-        text = f"{host}:{port}" if port else host
-        try:
-            if port and server.startswith("unix:"):
-                raise ValueError("a unix socket has no port")
-            self.server = Endpoint.parse(text, default_port=qmqp.DEFAULT_PORT)
-        except ValueError:
-            raise ValueError(
-                f"{text!r} is no QMQP server; write SERVER [PORT], such as 192.0.2.1 628"
-            ) from None
+    def register(
+        self,
+        qp: Host,
+        server: str,
+        port: str = "",
+        *more: str,
+        balance: str = "failover",
+        on_defer: str = "tell",
+        rest: str = "10",
+        connect_timeout: str = str(qmqp.CONNECT_TIMEOUT),
+        io_timeout: str = str(qmqp.IO_TIMEOUT),
+        session_timeout: str = "",
+    ) -> None:
+        """Check the arguments: what cannot be meant refuses to start."""
         if more:
             self.log(LOGWARN, "ignoring arguments after the port:", *more)
+        self.servers = qmqp.ServerList(
+            qmqp.parse_servers(server, port),
+            qp.clock,
+            rotate=is_second("balance", balance, "failover", "rotate"),
+            rest=seconds("rest", rest),
+        )
+        self.asks_on = is_second("on_defer", on_defer, "tell", "next")
+        self.connect_timeout = seconds("connect_timeout", connect_timeout)
+        self.io_timeout = seconds("io_timeout", io_timeout)
+        # The host gives up in time for the client to hear of it, and we in time for the host.
+        limit = self.time_limit("queue")
+        self.session_timeout = min(limit * 0.9, qmqp.SESSION_TIMEOUT)
+        if session_timeout:
+            self.session_timeout = seconds("session_timeout", session_timeout)
+        qmqp.check_time_limits(self.connect_timeout, self.io_timeout, self.session_timeout)
+        if self.session_timeout >= limit:
+            raise ValueError(
+                f"session_timeout={session_timeout}: the host gives this plugin {limit:g} seconds"
+                " (timeout=); write less"
+            )
+        if self.connect_timeout * len(self.servers) >= self.session_timeout:
+            raise ValueError(
+                f"connect_timeout={self.connect_timeout:g}: for {len(self.servers)} server(s) it"
+                f" does not fit into session_timeout={self.session_timeout:g}"
+            )
 
     async def hook_queue(self, transaction: Transaction) -> Result:
-        """Stream the message to the server; anything but a clear answer is DENYSOFT."""
-        try:
-            response = await self.forward(transaction)
-        except (QMQPError, StreamError) as error:
-            doubt = ", it may have been accepted" if transaction.handed_over else ""
-            self.log(LOGERROR, f"{self.server}: {error}{doubt}")
-            return DENYSOFT, "Cannot queue the message now, try again later"
-        text = response.text.decode("ascii", "replace")
-        self.log(LOGINFO, f"{self.server}: {response.verdict.name.lower()}: {text}")
-        return ANSWERS[response.verdict], text
-
-    async def forward(self, transaction: Transaction) -> qmqp.Response:
-        """Send the package: the lengths first, then header and body, then the envelope."""
+        """Try one server after the other, as long as it is certain that none has the message."""
         assert transaction.sender is not None
-        package = qmqp.Package.of(
-            transaction.message_size(),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
-        )
+        started = self.qp.clock()
+        # A plugin may have left the last line open; qmail cannot deliver such a message.
+        last_lf = b"" if transaction.ends_in_lf() else b"\n"
+        try:
+            package = qmqp.Package.of(
+                transaction.message_size() + len(last_lf),
+                transaction.sender.address,
+                [recipient.address for recipient in transaction.recipients],
+                smtputf8=transaction.smtputf8,
+            )
+        except QMQPError as error:
+            self.log(LOGERROR, f"not sent: {error}")
+            return TRY_LATER
+        answer: Result = TRY_LATER
+        for server in self.servers.candidates():
+            time_left = self.session_timeout - max(self.qp.clock() - started, 0)
+            if time_left <= 0:
+                break
+            message = chain(transaction.message_blocks(), [last_lf])
+            try:
+                response = await self.send(
+                    server, package, message, transaction.hand_over, time_left
+                )
+            except (QMQPResponseError, StreamError) as error:
+                self.servers.failed(server)
+                self.log(LOGERROR, f"{server}: {error}")
+                if isinstance(error, QMQPUnconfirmedError):
+                    break  # the next server might deliver it a second time
+                continue
+            self.servers.answered(server)
+            constant, verb = ANSWERS[response.verdict]
+            text = response.text.decode("ascii", "replace")
+            ms = round((self.qp.clock() - started) * 1000)
+            what = (package.message_size, "bytes for", len(transaction.recipients), "recipients")
+            self.log(LOGINFO, server, verb, *what, "in", ms, "ms:", text)
+            if response.excess:
+                self.log(LOGWARN, f"{server}: ignoring {response.excess} bytes after its answer")
+            answer = constant, text
+            if constant is not DENYSOFT or not self.asks_on:
+                break
+        return answer
+
+    async def send(
+        self,
+        server: Endpoint,
+        package: qmqp.Package,
+        message: Iterable[bytes],
+        hand_over: Callable[[], None],
+        time_left: float,
+    ) -> qmqp.Response:
+        """Send the package: the lengths first, then header and body, then the envelope."""
         stream = await self.qp.connect(
-            self.server,
-            connect_timeout=CONNECT_TIMEOUT,
-            io_timeout=IO_TIMEOUT,
-            session_timeout=SESSION_TIMEOUT,
+            server,
+            connect_timeout=min(self.connect_timeout, time_left),
+            io_timeout=self.io_timeout,
+            session_timeout=time_left,
         )
         try:
-            return await qmqp.deliver(
-                stream, package, transaction.message_blocks(), transaction.hand_over
-            )
+            return await qmqp.deliver(stream, package, message, hand_over)
         finally:
             stream.abort()
+
+
+def seconds(option: str, text: str) -> float:
+    """The number of seconds that an option gives."""
+    if not text.isascii() or not text.replace(".", "", 1).isdigit():
+        raise ValueError(f"{option}={text}: write a number of seconds, such as 10")
+    return float(text)
+
+
+def is_second(option: str, word: str, first: str, second: str) -> bool:
+    """Which of two words an option gives."""
+    if word not in (first, second):
+        raise ValueError(f"{option}={word}: write {first} or {second}")
+    return word == second
