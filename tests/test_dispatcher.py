@@ -19,6 +19,7 @@ from qpsdk import (
     OK,
     Connection,
     Constant,
+    Outcome,
     Plugin,
     PluginError,
     Transaction,
