@@ -82,7 +82,7 @@ def code_of_tests(hooks: Iterable[str], package: str, class_name: str) -> TestsC
     chosen = [
         node
         for name, node in source.definitions.items()
-        if name == _COMMON_TEST or (name.startswith("test_") and tested_hook(name) in set(hooks))
+        if name == _COMMON_TEST or (name.startswith("test_") and hook_of_test(name) in set(hooks))
     ]
     needed = source.needed(chosen)
     nodes = sorted([*chosen, *needed], key=lambda node: node.lineno)
@@ -96,7 +96,7 @@ def code_of_tests(hooks: Iterable[str], package: str, class_name: str) -> TestsC
     )
 
 
-def tested_hook(test: str) -> str:
+def hook_of_test(test: str) -> str:
     """The hook that a test of the sample is about: ``test_queue_pre_adds`` is about queue_pre."""
     rest = test.removeprefix("test_") + "_"
     return max((hook for hook in HOOKS if rest.startswith(f"{hook}_")), key=len, default="")

@@ -83,6 +83,9 @@ class Answers:
             raise SetupError(f"{path}: {told}") from None
 
 
+DEFAULT_DESCRIPTION: Final = "A plugin for qpsdk"
+
+
 def fault(text: str) -> str:
     """Why a text cannot be put into code; empty if it can."""
     if text.strip() and len(text) <= MAX_TEXT and _UNFIT.search(text) is None:
@@ -209,27 +212,27 @@ def _render(answers: Answers, folder: Path, *, ask: bool = False) -> None:
     """Render the template into a folder that is empty, or is made."""
     try:
         import copier
-        from copier.errors import CopierError
+        from copier.errors import CopierAnswersInterrupt, CopierError
     except ImportError:
         raise SetupError(
             "a project is rendered with Copier, which is not installed; install it with:"
             " pip install 'qpsdk[new]'  (--single-file needs nothing)"
         ) from None
-    said = {
-        name: value
-        for name in ("description", "author", "hooks")
-        if (value := getattr(answers, name)) is not None
-    }
+    description = answers.description or (None if ask else DEFAULT_DESCRIPTION)
+    hooks = None if answers.hooks is None else list(answers.hooks)
+    asked = {"description": description, "author": answers.author, "hooks": hooks}
+    said = {name: value for name, value in asked.items() if value is not None}
     with as_file(files("qpsdk.scaffold")) as scaffold:
         try:
             copier.run_copy(
                 str(scaffold),
                 folder,
-                data=_context(answers)
-                | {k: list(v) if k == "hooks" else v for k, v in said.items()},
+                data=_context(answers) | said,
                 defaults=not ask,
                 quiet=True,
             )
+        except CopierAnswersInterrupt:
+            raise SetupError("given up; nothing was made") from None
         except CopierError as error:
             raise SetupError(f"{error}") from None
 

@@ -5,7 +5,7 @@ from typing import Final
 
 from qpsdk.scaffold.compose import code_of_plugin
 from qpsdk.scaffold.names import Names
-from qpsdk.scaffold.project import Answers, free_path, sentence
+from qpsdk.scaffold.project import DEFAULT_DESCRIPTION, Answers, free_path, sentence
 
 _HEAD: Final = '''\
 """{summary}
@@ -51,7 +51,7 @@ def plugin_file(answers: Answers) -> str:
     names: Names = answers.names
     code = code_of_plugin(answers.hooks or ("rcpt",))
     text = _HEAD.format(
-        summary=sentence(answers.description or "A plugin for qpsdk"),
+        summary=sentence(answers.description or DEFAULT_DESCRIPTION),
         name=names.package,
         class_name=names.class_name,
         imports=code.imports,
