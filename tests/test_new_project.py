@@ -1,4 +1,7 @@
-"""A new project as its author uses it: made, installed, tested, checked, served, in fresh venvs."""
+"""A new project as its author uses it: made, installed, tested, checked, served.
+
+What is run are the blocks of docs/how-to/new-plugin.md, in their order, in a fresh environment.
+"""
 
 import os
 import re
@@ -19,6 +22,9 @@ from tests.test_readme import free_port
 
 ROOT = Path(__file__).parent.parent
 
+PAGE = (ROOT / "docs/how-to/new-plugin.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```.*\n((?:(?!```).*\n)*)^```$", PAGE, re.MULTILINE)
+
 A_MINUTE = 60.0
 """Seconds from `qpsdk new` to green tests, the installation into a new environment included."""
 
@@ -33,7 +39,8 @@ class Done(NamedTuple):
 def outside() -> dict[str, str]:
     """The environment of somebody who has never heard of this tree or its virtual environment."""
     ours = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "CI")
-    return {name: value for name, value in os.environ.items() if name not in ours}
+    theirs = {name: value for name, value in os.environ.items() if name not in ours}
+    return theirs | {"PYTHON": sys.executable}  # which make then takes
 
 
 def run(folder: Path, *words: str | Path) -> Done:
@@ -42,25 +49,32 @@ def run(folder: Path, *words: str | Path) -> Done:
         words,
         cwd=folder,
         env=outside(),
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        timeout=120,
         check=False,
     )
     return Done(result.returncode, result.stdout)
 
 
-def new(folder: Path, name: str, *words: str) -> Path:
-    """Make a project with the tree's own command; its folder."""
-    command = [sys.executable, "-m", "qpsdk", "new", name, "--yes", "--qpsdk", str(ROOT), *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.DEVNULL)
-    return folder / name
+def block(words: str) -> str:
+    """The one block of the page with these words in it."""
+    (found,) = [text for text in BLOCKS if words in text]
+    return str(found)
 
 
-def make(project: Path, *words: str) -> Done:
-    """Run make in a project."""
-    return run(project, "make", f"PYTHON={sys.executable}", *words)
+def shell(folder: Path, commands: str) -> Done:
+    """Run a block of the page, with a `qpsdk` that is this tree's."""
+    programs = folder.parent / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "qpsdk").write_text(
+        f"#!/bin/sh\n[ $1 != new ] || set -- \"$@\" --qpsdk '{ROOT}'\n"
+        f"PYTHONPATH='{ROOT}' exec '{sys.executable}' -m qpsdk \"$@\"\n"
+    )
+    (programs / "qpsdk").chmod(0o755)
+    return run(folder, "sh", "-ec", f'PATH="{programs}:$PATH"\n{commands}')
 
 
 class First(NamedTuple):
@@ -73,8 +87,9 @@ class First(NamedTuple):
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> First:
-    """From nothing: `qpsdk new`, then `make test`, which makes the environment."""
-    folder = tmp_path_factory.mktemp("new")
+    """The page's first commands: `qpsdk new`, then `make test`, which makes the environment."""
+    folder = tmp_path_factory.mktemp("new") / "work"
+    folder.mkdir()
     pip = (
         sys.executable,
         "-m",
@@ -88,9 +103,8 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> First:
     if (found := run(folder, *pip, "hatchling")).status != 0:
         missing(f"pip cannot fetch the build backend: {found.output}")
     start = time.perf_counter()
-    project = new(folder, "greylist-by-domain")
-    tests = make(project, "test")
-    return First(project, tests, time.perf_counter() - start)
+    tests = shell(folder, block("make test\n"))
+    return First(folder / "greylist-by-domain", tests, time.perf_counter() - start)
 
 
 @pytest.mark.timeout(240)
@@ -105,7 +119,7 @@ def test_green_within_a_minute(first: First) -> None:
 @pytest.mark.timeout(240)
 def test_lint_and_types(first: First) -> None:
     """Style and strict types have nothing to say about a new project."""
-    lint = make(first.folder, "lint")
+    lint = run(first.folder, "make", "lint")
     assert lint.status == 0, lint.output
     assert "Success: no issues found in 2 source files" in lint.output
 
@@ -116,7 +130,7 @@ def test_the_host_finds_it(first: First) -> None:
     qpsdk = first.folder / ".venv/bin/qpsdk"
     listed = run(first.folder, qpsdk, "plugins")
     assert re.search(r"^greylist_by_domain .*\brcpt\b", listed.output, re.MULTILINE), listed.output
-    checked = make(first.folder, "check")
+    checked = run(first.folder, "make", "check")
     assert checked.status == 0, checked.output
     assert "config: no errors, no warnings\n" in checked.output
     assert re.search(r"^rcpt +1 +greylist_by_domain ", checked.output, re.MULTILINE)
@@ -127,7 +141,8 @@ def served(project: Path) -> Iterator[tuple[int, list[str]]]:
     """`make run` on ports of its own: the port, and what it has shown, once it has ended."""
     qmqp = free_port()
     plugins = project / "config/plugins"
-    plugins.write_text(plugins.read_text().replace(" 6280", f" {qmqp}"))
+    forward = f"queue/qmqp_forward 127.0.0.1 {qmqp}"
+    plugins.write_text(re.sub(r"^queue/qmqp_forward .*$", forward, plugins.read_text(), flags=re.M))
     words = ["make", "run", f"ARGS=--listen 127.0.0.1:0 --qmqp 127.0.0.1:{qmqp}"]
     shown: list[str] = []
     with subprocess.Popen(
@@ -165,11 +180,59 @@ def test_real_mail(first: First) -> None:
 
 
 @pytest.mark.timeout(240)
+def test_the_idea(first: First) -> None:
+    """The plugin and the tests of the page are green and clean, and it puts real mail off."""
+    module = first.folder / "src/greylist_by_domain/__init__.py"
+    module.write_text(block("class GreylistByDomain"))
+    tests = first.folder / "tests/test_greylist_by_domain.py"
+    before, _, _ = tests.read_text().partition("def test_")
+    tests.write_text(before + block("def test_a_new_domain_has_to_wait"))
+    checked = shell(first.folder, block("make test lint\n"))
+    assert checked.status == 0, checked.output
+    assert re.search(r"\b3 passed", checked.output)
+    plugins = first.folder / "config/plugins"
+    plugins.write_text(
+        plugins.read_text().replace("\ngreylist_by_domain\n", "\ngreylist_by_domain 1\n")
+    )
+    send = block("sendmail")
+    with served(first.folder) as (port, shown):
+        refused = shell(first.folder, send.replace("2525", str(port)))
+        deadline = time.monotonic() + 20
+        while (sent := shell(first.folder, send.replace("2525", str(port)))).status != 0:
+            assert time.monotonic() < deadline, sent.output
+            time.sleep(0.1)
+    assert refused.status != 0
+    assert "450, b'4.7.1 We do not know you yet, come again in a while'" in refused.output
+    assert "18:friend@example.com," in "\n".join(shown)
+
+
+def test_a_file_instead(tmp_path: Path) -> None:
+    """The one file is written by the command that the page shows."""
+    folder = tmp_path / "work"
+    folder.mkdir()
+    made = shell(folder, block("--single-file"))
+    assert made.status == 0, made.output
+    assert [path.name for path in folder.iterdir()] == ["greylist_by_domain.py"]
+
+
+def test_every_block_is_known() -> None:
+    """The page shows no command that is not run here; `make run` is, with other ports."""
+    words = ["make test\n", "class Greylist", "def test_a_new", "make test lint", "make run\n"]
+    words += ["sendmail", "greylist_by_domain 60\n```", "--single-file"]
+    known = [block(word) for word in words if "```" not in word] + ["greylist_by_domain 60\n"]
+    assert sorted(known) == sorted(BLOCKS)
+
+
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("hooks", [["queue"], ["ehlo", "data_post", "disconnect"]], ids="+".join)
 def test_other_choices(hooks: list[str], first: First, tmp_path: Path) -> None:
     """Other hooks are installed into the same environment; tests, style and types are as good."""
     name = f"other-{hooks[0]}"
-    project = new(tmp_path, name, *(word for hook in hooks for word in ("--hook", hook)))
+    folder = tmp_path / "work"
+    folder.mkdir()
+    made = shell(folder, f"qpsdk new {name} --yes --hook {' --hook '.join(hooks)}")
+    assert made.status == 0, made.output
+    project = folder / name
     python = first.folder / ".venv/bin/python"
     start = time.perf_counter()
     installed = run(project, python, "-m", "pip", "install", "--quiet", "-e", ".[test,lint]")

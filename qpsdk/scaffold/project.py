@@ -109,7 +109,7 @@ def new(answers: Answers, parent: Path, *, ask: bool = False) -> Path:
     folder = free_path(parent, answers.names.project)
     repository = Repository(folder)
     try:
-        _render(answers, folder, ask=ask)
+        render(answers, folder, ask=ask)
         repository.run("init", "--quiet", "--initial-branch", "main")
         repository.commit_all(_message("New"))
         repository.run("branch", BRANCH)
@@ -150,7 +150,7 @@ def update(folder: Path, *, dry: bool = False) -> list[str] | None:
     answers = Answers.read(project.folder / ANSWERS)
     with _worktree(project) as template:
         template.run("rm", "-r", "--force", "--quiet", ".")
-        _render(answers, template.folder)
+        render(answers, template.folder)
         if dry:
             return [] if template.has_changed() else None
         template.commit_all(_message("Update to"))
@@ -208,8 +208,12 @@ def _worktree(project: Repository) -> Iterator[Repository]:
             project.run("worktree", "remove", "--force", folder)
 
 
-def _render(answers: Answers, folder: Path, *, ask: bool = False) -> None:
-    """Render the template into a folder that is empty, or is made."""
+def render(answers: Answers, folder: Path, *, ask: bool = False) -> None:
+    """Render the template into a folder that is empty, or is made.
+
+    Raises:
+        SetupError: Copier is not installed, or was given up at a question.
+    """
     try:
         import copier
         from copier.errors import CopierAnswersInterrupt, CopierError
