@@ -136,6 +136,16 @@ def test_the_host_finds_it(first: First) -> None:
     assert re.search(r"^rcpt +1 +greylist_by_domain ", checked.output, re.MULTILINE)
 
 
+@pytest.mark.timeout(240)
+def test_the_template_is_installed(first: First) -> None:
+    """The package that was installed has every file of the template, those with a dot too."""
+    (there,) = (first.folder / ".venv/lib").glob("python*/site-packages/qpsdk/scaffold/template")
+    here = ROOT / "qpsdk/scaffold/template"
+    assert {p.relative_to(there) for p in there.rglob("*")} == {
+        p.relative_to(here) for p in here.rglob("*")
+    }
+
+
 @contextmanager
 def served(project: Path) -> Iterator[tuple[int, list[str]]]:
     """`make run` on ports of its own: the port, and what it has shown, once it has ended."""
