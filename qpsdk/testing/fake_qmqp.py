@@ -289,14 +289,16 @@ class FakeQMQPServer:
 
 
 async def _hang_up(stream: Stream) -> None:
-    """Close as a program does that exits: if something is unread, the system makes it a reset."""
+    """Close as a program does that exits: what is unread, or still comes, makes it a reset."""
     if not isinstance(stream, MemoryStream):
         await stream.flush()
         stream.abort()
-    elif stream.input_waiting:
-        stream.abort()
-    else:
-        await stream.finish()
+        return
+    if not stream.input_waiting:
+        stream.end()
+        if not await stream.read():
+            return
+    stream.abort()
 
 
 async def _reset(stream: Stream) -> None:
