@@ -8,6 +8,7 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+# ---
 
 # %% [markdown]
 # # The naive forwarder
@@ -34,7 +35,7 @@ from qpsdk import OK, Plugin
 from qpsdk.testing import smtp
 
 
-class Ours(Plugin):
+class TakeAll(Plugin):
     """Take every recipient, so that there is something to queue."""
 
     def hook_rcpt(self, transaction, recipient, params):
@@ -55,7 +56,7 @@ class Look(Plugin):
 
 MESSAGE = "Subject: hello\n\nHow are you?\n"
 
-async with smtp(Ours(), Look()) as client:
+async with smtp(TakeAll(), Look()) as client:
     reply = await client.send(
         MESSAGE, recipients=["ann@example.com", "bob@example.com"]
     )
@@ -137,23 +138,19 @@ class NaiveQMQPForward(NaiveQMQPForward):
 # A class cannot be continued in another cell, but `class X(X)` comes close: it is the old class
 # with one more method. In the file all methods stand under one `class`.
 #
-# Does it do what we think? Here is a version that makes the package and only looks at it. It
-# knows its server, too: `register` gets its words from a line in `config/plugins`, and a class in
-# a notebook has no line. The reserved address 192.0.2.1 stands for any server; nobody has it.
+# Does it do what we think? Here is a version that makes the package and only looks at it. The
+# address 192.0.2.1 is one for examples; nobody has it.
 
 
 # %%
 class Packed(NaiveQMQPForward):
-    def register(self, qp):
-        super().register(qp, "192.0.2.1")
-
     def hook_queue(self, transaction):
         package = self.package(transaction)
         print(package[:8], "...", package[-66:])
         return OK
 
 
-async with smtp(Ours(), Packed()) as client:
+async with smtp(TakeAll(), "__main__.Packed 192.0.2.1") as client:
     await client.send(MESSAGE, recipients=["ann@example.com", "bob@example.com"])
 
 # %% [markdown]
@@ -227,10 +224,7 @@ class NaiveQMQPForward(NaiveQMQPForward):
 from qpsdk.testing import FakeQMQPServer
 from qpsdk.testing.qmqp_script import accept, defer, refuse, reject
 
-
-class Forward(NaiveQMQPForward):
-    def register(self, qp):
-        super().register(qp, "192.0.2.1")
+NAIVE = "__main__.NaiveQMQPForward 192.0.2.1"
 
 
 class ShowLog(Plugin):
@@ -243,7 +237,7 @@ class ShowLog(Plugin):
 fake = FakeQMQPServer()
 fake.script(accept("queued as 1"), defer("disk full"), reject("no"), refuse())
 
-async with smtp(ShowLog(), Ours(), Forward(), connect=fake.connect) as client:
+async with smtp(ShowLog(), TakeAll(), NAIVE, connect=fake.connect) as client:
     for _ in range(4):
         print(await client.send(MESSAGE))
 
@@ -286,7 +280,7 @@ async def peak(plugin, size):
     """Megabytes in use at most while a plugin forwards a message of `size` bytes."""
     fake = FakeQMQPServer(keep=0)  # it checks what it gets, and keeps nothing of it
     message = b"Subject: big\n\n" + b"x" * (size - 15) + b"\n"
-    plugins = Ours(), StartCounting(), plugin
+    plugins = TakeAll(), StartCounting(), plugin
     async with smtp(*plugins, connect=fake.connect) as client:
         reply = await client.send(message)
         assert reply.accepted, reply
@@ -296,7 +290,7 @@ async def peak(plugin, size):
 
 
 for megabytes in 1, 2, 4, 8:
-    most = await peak(Forward(), megabytes * 1_000_000)
+    most = await peak(NAIVE, megabytes * 1_000_000)
     print(f"{megabytes} MB to forward: {most / megabytes:.0f} times as much in use")
 
 # %% [markdown]
@@ -341,7 +335,7 @@ for size, runs in measured["queue/qmqp_forward_naive"].items():
 
 # %% tags=["answer"]
 fake = FakeQMQPServer()
-async with smtp(Ours(), Forward(), connect=fake.connect) as client:
+async with smtp(TakeAll(), NAIVE, connect=fake.connect) as client:
     await client.send(MESSAGE, sender="")
 package = fake.only_message().raw
 print(package[-29:])
@@ -363,7 +357,7 @@ class Footer(Plugin):
 
 
 fake = FakeQMQPServer()
-async with smtp(Ours(), Footer(), Forward(), connect=fake.connect) as client:
+async with smtp(TakeAll(), Footer(), NAIVE, connect=fake.connect) as client:
     await client.send(MESSAGE)
 message = fake.only_message()
 print(message.message[-32:])
@@ -376,7 +370,7 @@ assert message.message.endswith(b"\n-- \nsent by a robot\n")
 
 
 # %% tags=["answer"]
-class Thrifty(Forward):
+class Thrifty(NaiveQMQPForward):
     def package(self, transaction):
         size = transaction.message_size()
         parts = [transaction.sender, *transaction.recipients]
@@ -387,7 +381,7 @@ class Thrifty(Forward):
         return b"".join([head, *blocks, b",", envelope, b","])
 
 
-most = await peak(Thrifty(), 8_000_000)
+most = await peak("__main__.Thrifty 192.0.2.1", 8_000_000)
 print(f"{most / 8:.0f} times as much in use")
 assert most < 17
 

@@ -8,6 +8,7 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+# ---
 
 # %% [markdown]
 # # Streaming
@@ -164,7 +165,7 @@ from qpsdk import DECLINED
 from qpsdk.testing import FakeQMQPServer, smtp
 
 
-class Ours(Plugin):
+class TakeAll(Plugin):
     """Take every recipient, so that there is something to queue."""
 
     def hook_rcpt(self, transaction, recipient, params):
@@ -181,7 +182,7 @@ async def peak(plugin, size):
     """Megabytes in use at most while a plugin forwards a message of `size` bytes."""
     fake = FakeQMQPServer(keep=0)  # it checks what it gets, and keeps nothing of it
     message = b"Subject: big\n\n" + b"x" * (size - 15) + b"\n"
-    plugins = Ours(), StartCounting(), plugin
+    plugins = TakeAll(), StartCounting(), plugin
     async with smtp(*plugins, connect=fake.connect) as client:
         reply = await client.send(message)
         assert reply.accepted, reply
@@ -190,13 +191,10 @@ async def peak(plugin, size):
     return most / 1_000_000
 
 
-class Forward(QMQPForward):
-    def register(self, qp):
-        super().register(qp, "192.0.2.1")
-
+FORWARD = "__main__.QMQPForward 192.0.2.1"
 
 for megabytes in 1, 2, 4, 8:
-    most = await peak(Forward(), megabytes * 1_000_000)
+    most = await peak(FORWARD, megabytes * 1_000_000)
     print(f"{megabytes} MB to forward: {most:.0f} MB in use")
 
 # %% [markdown]
@@ -224,7 +222,7 @@ async def deliver(stream, package, message, hand_over):
 
 
 for megabytes in 1, 2, 4, 8:
-    most = await peak(Forward(), megabytes * 1_000_000)
+    most = await peak(FORWARD, megabytes * 1_000_000)
     print(f"{megabytes} MB to forward: {most:.0f} MB in use")
 
 # %% [markdown]
@@ -253,7 +251,7 @@ class Both(Plugin):
 
 
 fake = FakeQMQPServer()
-async with smtp(Ours(), Both(), connect=fake.connect) as client:
+async with smtp(TakeAll(), Both(), connect=fake.connect) as client:
     for size in 0, 1, 1_000, 65_535, 65_536, 65_537, 1_000_000:
         await client.send(b"Subject: hello\n\n" + b"x" * size + b"\n")
 
@@ -285,7 +283,7 @@ class ShowLog(Plugin):
 async def send_to(*acts):
     fake = FakeQMQPServer()
     fake.script(*acts)
-    async with smtp(ShowLog(), Ours(), Forward(), connect=fake.connect) as client:
+    async with smtp(ShowLog(), TakeAll(), FORWARD, connect=fake.connect) as client:
         print(await client.send(b"Subject: big\n\n" + b"x" * 1_000_000 + b"\n"))
     print("read by the server:", fake.connections[0].size, "bytes")
 
@@ -336,7 +334,7 @@ from qpsdk.qmqp import deliver
 await send_to(reject("5.3.4 too big for us", at=1_000))
 
 for megabytes in 1, 2, 4, 8:
-    most = await peak(Forward(), megabytes * 1_000_000)
+    most = await peak(FORWARD, megabytes * 1_000_000)
     print(f"{megabytes} MB to forward: {most:.0f} MB in use")
 
 # %% [markdown]
