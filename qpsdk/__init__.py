@@ -48,7 +48,7 @@ from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import TLS, Endpoint, Stream
 
 __version__ = "0.1.0"
 
@@ -70,6 +70,7 @@ __all__ = [
     "LOGRADAR",
     "LOGWARN",
     "OK",
+    "TLS",
     "Address",
     "AddressError",
     "AddressList",

@@ -23,6 +23,7 @@
     │   └── QMQPResponseError            the server gave no usable response
     │       └── QMQPUnconfirmedError     and it may have accepted the message
     ├── MessageTooLargeError             over a limit of size
+    ├── TranscriptError (ValueError)     the text is no transcript, and where
     └── SetupError                       the host cannot start as it is told to
         ├── ConfigError                  a setting, with file and line
         └── PluginError                  a plugin: where it was looked for, what is wrong
@@ -134,6 +135,20 @@ class QMQPUnconfirmedError(QMQPResponseError):
 
 class MessageTooLargeError(QpsdkError):
     """A message, or its header, is over its limit."""
+
+
+class TranscriptError(QpsdkError, ValueError):
+    """The text is no transcript of a dialogue.
+
+    Attributes:
+        path: Its file.
+        line: Where it is wrong, counted from 1.
+    """
+
+    def __init__(self, message: str, path: Path, line: int) -> None:
+        super().__init__(f"{path}:{line}: {message}")
+        self.path = path
+        self.line = line
 
 
 class SetupError(QpsdkError):

@@ -9,7 +9,7 @@ stand in a value that we read. What we write is held to more.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, overload
@@ -156,14 +156,30 @@ class Header:
         self._raw = text[1:]
         return deleted
 
-    def rename(self, name: str | bytes, new_name: str | bytes) -> int:
+    def rename(
+        self,
+        name: str | bytes,
+        new_name: str | bytes,
+        where: Callable[[bytes], bool] | None = None,
+    ) -> int:
         """Give all fields of this name another, and return how many they were.
 
         What follows the name, space before the colon and folding included, stays as it is.
+
+        Args:
+            where: Given a field's unfolded value, says whether it is one of them.
         """
         start = b"\n" + _name(new_name)
-        text, renamed = _pattern(_name(name)).subn(lambda m: start + m[1], b"\n" + self._raw)
-        self._raw = text[1:]
+        renamed = 0
+
+        def rename(match: re.Match[bytes]) -> bytes:
+            nonlocal renamed
+            if where is not None and not where(_value(match[1])):
+                return match[0]
+            renamed += 1
+            return start + match[1]
+
+        self._raw = _pattern(_name(name)).sub(rename, b"\n" + self._raw)[1:]
         return renamed
 
 

@@ -234,6 +234,7 @@ _TABLE: Final = (
         _yes(_HELLO)
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
+        example="tls",
     ),
     Hook(
         "auth_parse",
@@ -242,9 +243,27 @@ _TABLE: Final = (
         _yes(GO_ON),
         value="Callable[[bytes], tuple[str, bytes | None]]",
     ),
-    Hook("auth_plain", _CREDENTIALS, "The client authenticates by PLAIN.", _AUTH),
-    Hook("auth_login", _CREDENTIALS, "The client authenticates by LOGIN.", _AUTH),
-    Hook("auth_cram_md5", _CREDENTIALS, "The client authenticates by CRAM-MD5.", _AUTH),
+    Hook(
+        "auth_plain",
+        _CREDENTIALS,
+        "The client authenticates by PLAIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_login",
+        _CREDENTIALS,
+        "The client authenticates by LOGIN.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
+    Hook(
+        "auth_cram_md5",
+        _CREDENTIALS,
+        "The client authenticates by CRAM-MD5.",
+        _AUTH,
+        example="auth/auth_flat_file",
+    ),
     Hook(
         "auth",
         _CREDENTIALS,

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import Any, Final, NamedTuple, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from qpsdk.address import Address
 from qpsdk.config import Config
@@ -17,6 +17,9 @@ from qpsdk.message import Connection
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 Method = Callable[..., Any]
 _T = TypeVar("_T")
@@ -84,6 +87,8 @@ class Host:
         clock: Seconds since the epoch.
         new_id: A short name that no other connection has.
         spool: Where large messages have their files.
+        tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
+            begin with TLS at once need it.
     """
 
     configuration: Config
@@ -93,6 +98,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    tls: "Callable[[], SSLContext] | None" = None
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)

@@ -4,7 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from qpsdk.address import Address
 from qpsdk.config import Config
@@ -13,6 +13,10 @@ from qpsdk.errors import MessageTooLargeError
 from qpsdk.header import Header, HeaderReader
 from qpsdk.reply import Reply
 from qpsdk.spool import BLOCK_SIZE, Spool
+from qpsdk.stream import TLS
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
 
 
 class Answer(NamedTuple):
@@ -42,6 +46,9 @@ class Connection:
         hello_host: What the client calls itself.
         capabilities: The lines of our answer to EHLO; an ehlo hook may add to them.
         relay_client: True lets the client send to any domain.
+        tls: What was agreed on; None as long as all is sent in clear.
+        auth_user: Whom the client has authenticated as; empty until it has.
+        auth_mechanism: How: ``plain``, ``login`` or ``cram-md5``.
         notes: For plugins to keep what belongs to this connection.
         answers: What plugins answered outside any transaction.
         transaction: The one that is open, if any.
@@ -60,11 +67,15 @@ class Connection:
     hello_host: bytes = b""
     capabilities: list[str] = field(default_factory=list)
     relay_client: bool = False
+    tls: TLS | None = None
+    auth_user: bytes = b""
+    auth_mechanism: str = ""
     notes: dict[str, Any] = field(default_factory=dict)
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
     input_waiting: Callable[[], bool] = field(default=bool, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
+    tls_to_start: "SSLContext | None" = field(default=None, repr=False)
     config: Config | None = field(default=None, repr=False)
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
@@ -76,6 +87,15 @@ class Connection:
             enhanced: Status code for each line (RFC 3463), as ``"5.7.1"``.
         """
         self.responses.append(Reply.make(code, text, enhanced))
+
+    def start_tls(self, context: "SSLContext") -> None:
+        """Answer STARTTLS from inside `hook_unrecognized_command`, which then returns DONE.
+
+        The client is told to go ahead; behind that all is encrypted, and what the client has said
+        before counts no more: its EHLO, its transaction, its authentication (RFC 3207, 4.2).
+        """
+        self.respond(220, "Ready to start TLS", "2.0.0")
+        self.tls_to_start = context
 
 
 class Transaction:
@@ -92,6 +112,9 @@ class Transaction:
         header: The header; None until it has come.
         notes: For plugins to keep what belongs to this message.
         smtputf8: True if the client asked for it (RFC 6531).
+        authentication_results: What plugins have found out about the message, each as RFC 8601
+            writes it: ``spf=pass smtp.mailfrom=example.org``. They are in the header from
+            `data_post` on, in our Authentication-Results.
         data_size: Octets of the message as it came, line ends counted as two.
         answers: What each plugin answered so far.
         in_thread: True while a queue plugin is at work in a thread; the host sets it.
@@ -105,6 +128,7 @@ class Transaction:
         self.header: Header | None = None
         self.notes: dict[str, Any] = {}
         self.smtputf8 = False
+        self.authentication_results: list[str] = []
         self.data_size = 0
         self.answers: list[Answer] = []
         self._spool = spool

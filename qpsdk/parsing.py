@@ -6,11 +6,11 @@ from typing import Any
 from qpsdk.constants import LOGCRIT, LOGERROR, OK
 from qpsdk.log import text_of
 from qpsdk.reply import Reply
-from qpsdk.smtp import Engine, Event, Hello, Mail, Recipient, Unparsed
+from qpsdk.smtp import Auth, Engine, Event, Hello, Mail, Recipient, Unparsed
 from qpsdk.smtp.commands import READERS, CommandError
 from qpsdk.verdicts import Verdicts
 
-HOOKS_BY_VERB = {verb: f"{verb.lower()}_parse" for verb in ("HELO", "EHLO", "MAIL", "RCPT")}
+HOOKS_BY_VERB = {verb: f"{verb.lower()}_parse" for verb in ("HELO", "EHLO", "AUTH", "MAIL", "RCPT")}
 
 
 async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event | None:
@@ -32,12 +32,16 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
         try:
             return _event(verb, outcome.message(arguments))
         except ValueError as error:
-            raise CommandError(Reply.make(501, text_of(error) or f"Bad {verb}", "5.5.4")) from None
+            status = "" if verb in ("HELO", "EHLO") else "5.5.4"  # RFC 2034, 3
+            raise CommandError(Reply.make(501, text_of(error) or f"Bad {verb}", status)) from None
         except _ParserError as error:
             verdicts.log(LOGERROR, f"{hook}: {error}", outcome.plugin)
         except Exception as error:
-            text = f"{hook}: the parser failed: {type(error).__name__}: {text_of(error)}"
-            verdicts.log(LOGCRIT, text, outcome.plugin, error)
+            text = f"{hook}: the parser failed: {type(error).__name__}"
+            if verb == "AUTH":  # what it says, and where, may have a password in it
+                verdicts.log(LOGCRIT, text, outcome.plugin)
+            else:
+                verdicts.log(LOGCRIT, f"{text}: {text_of(error)}", outcome.plugin, error)
         return READERS[verb](arguments)
 
     return engine.parse(read)
@@ -52,6 +56,11 @@ def _event(verb: str, value: Any) -> Event:
         if not isinstance(value, bytes) or not value:
             raise _ParserError(f"the parser gave {value!r:.200}, not the host's name as bytes")
         return Hello(verb, value)
+    if verb == "AUTH":
+        match value:
+            case (str() as mechanism, bytes() | None as initial):
+                return Auth(mechanism, initial)
+        raise _ParserError("the parser gave no mechanism as str with a response as bytes or None")
     try:
         address, params = value
         size = params.get("size", "0")

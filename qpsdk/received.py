@@ -15,6 +15,7 @@ MAX_FOR: Final = 900
 """Octets of an address that is named in the field: a line may have 998 (RFC 5322, 2.1.1)."""
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9.:_\[\]-]")
+_UNSAFE_USER: Final = re.compile(r"[^A-Za-z0-9.:_@+=-]")
 
 
 def received(transaction: Transaction, me: str, now: float) -> str:
@@ -29,16 +30,38 @@ def received(transaction: Transaction, me: str, now: float) -> str:
     connection = transaction.connection
     return (
         f"from {_said(connection.hello_host)} ({_seen(connection)})"
-        f"\n\tby {me} (qpsdk) with {protocol(transaction)} id {transaction.id}"
+        f"\n\tby {me} (qpsdk) with {protocol(transaction)}{_folded(tls_comment(connection))}"
+        f" id {transaction.id}"
         f"{_for(transaction)};\n\t{date(int(now))}"
     )
 
 
 def protocol(transaction: Transaction) -> str:
-    """What stands after ``with``: SMTP, ESMTP (RFC 3848), or UTF8SMTP (RFC 6531, 4.3)."""
-    if transaction.smtputf8:
-        return "UTF8SMTP"
-    return "ESMTP" if transaction.connection.hello == "ehlo" else "SMTP"
+    """What stands after ``with``: SMTP, ESMTP (RFC 3848), or UTF8SMTP (RFC 6531, 4.3).
+
+    The latter two have an S behind them under TLS, and then an A where the client authenticated.
+    """
+    connection = transaction.connection
+    if connection.hello != "ehlo" and not transaction.smtputf8:
+        return "SMTP"
+    name = "UTF8SMTP" if transaction.smtputf8 else "ESMTP"
+    return name + "S" * (connection.tls is not None) + "A" * bool(connection.auth_user)
+
+
+def tls_comment(connection: Connection) -> str:
+    """TLS as a comment, which our field has: ``(TLSv1.3 TLS_AES_256_GCM_SHA384)``, or nothing."""
+    return f"({connection.tls.version} {connection.tls.cipher})" if connection.tls else ""
+
+
+def auth_comment(connection: Connection) -> str:
+    """The user as a comment, as qpsmtpd writes it, or nothing.
+
+    Our field does not have it: it would tell every reader of the message how to log in.
+    """
+    if not connection.auth_user:
+        return ""
+    user = _UNSAFE_USER.sub("?", connection.auth_user.decode("ascii", "replace"))[:255]
+    return f"(smtp-auth username {user}, mechanism {connection.auth_mechanism})"
 
 
 @lru_cache(maxsize=2)
@@ -53,6 +76,10 @@ def date(seconds: int) -> str:
         f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year}"
         f" {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
     )
+
+
+def _folded(text: str) -> str:
+    return f"\n\t{text}" if text else ""
 
 
 def _for(transaction: Transaction) -> str:

@@ -6,34 +6,32 @@ from functools import lru_cache
 from typing import Any, Final
 
 from qpsdk.address import Address
+from qpsdk.authentication import Authentication
 from qpsdk.constants import (
     DONE,
     LOGDEBUG,
     LOGERROR,
     LOGINFO,
-    LOGNOTICE,
-    LOGWARN,
     OK,
 )
 from qpsdk.dispatcher import Dispatcher, Outcome, Work
 from qpsdk.errors import (
     AddressError,
-    HeaderError,
-    MessageTooLargeError,
     NonASCIIAddressError,
     StreamError,
     StreamInterruptedError,
     StreamTimeoutError,
 )
 from qpsdk.host import Host
-from qpsdk.log import enabled
+from qpsdk.intake import Intake
 from qpsdk.message import Connection, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
-from qpsdk.received import protocol, received
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import (
+    Auth,
     Block,
+    Credentials,
     Data,
     Engine,
     Hangup,
@@ -55,9 +53,6 @@ from qpsdk.stream import Stream
 from qpsdk.verdicts import Observer, Verdicts
 
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
-_HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
-_SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
-_MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
 EVENTS_A_TURN: Final = 100
 """What one client may do before the others get their turn: a block can hold 40,000 commands."""
 
@@ -82,6 +77,7 @@ class Session:
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
+        self._authentication = Authentication(verdicts, dispatcher, settings, host.clock)
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
@@ -89,13 +85,12 @@ class Session:
         engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         engine.on_refusal = verdicts.log_refusal
         self._engine = engine
+        self._intake = Intake(verdicts, engine, settings, self._hooks, host.clock)
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
-        self._lost = False  # the client is gone
         self._messages = 0
-        self._queued: Outcome | None = None  # of the queue hook, until queue_post has run
 
     @property
     def settings(self) -> Settings:
@@ -108,10 +103,10 @@ class Session:
         try:
             await self._converse()
         except StreamError as error:
-            self._lost = True
+            self._verdicts.lost = True
             self._log(LOGINFO, f"connection lost: {error}")
         except asyncio.CancelledError:
-            self._lost = True
+            self._verdicts.lost = True
             if not self._verdicts.work.called_off:
                 raise  # it is our own task that was cancelled, where we have one
             self._log(LOGINFO, "connection lost while a plugin was at work")
@@ -129,7 +124,7 @@ class Session:
 
         A message that was handed over is still waited for, unless it has to be `at_once`.
         """
-        self._lost = True
+        self._verdicts.lost = True
         self._stream.abort()
         transaction = self.connection.transaction
         if transaction is not None and transaction.handed_over:
@@ -144,7 +139,7 @@ class Session:
         await self._greet()
         next_event, verdicts = self._engine.next_event, self._verdicts
         events = 0
-        while not verdicts.closing and not self._lost:
+        while not verdicts.closing and not self._verdicts.lost:
             event = next_event()
             if event is None:
                 await self._receive()
@@ -184,18 +179,24 @@ class Session:
         self._verdicts.closing = True
 
     async def _send(self) -> None:
-        if replies := self._engine.data_to_send():
+        if self._write():
+            await self._stream.drain()
+
+    def _write(self) -> bool:
+        """Give the stream what is to be said; whether there was anything."""
+        replies = self._engine.data_to_send()
+        if replies:
             if self._observer is not None:
                 self._observer.server(self.connection, b"".join(replies))
             self._stream.writelines(replies)
-            await self._stream.drain()
+        return bool(replies)
 
     async def _end(self) -> None:
         self._verdicts.closing = True
         self._verdicts.work = Work()  # the last hooks are called off by nobody
         await self._reset_transaction()
         await self._ask("disconnect", self.connection, self.connection)
-        if self._lost:
+        if self._verdicts.lost:
             self._stream.abort()
         else:
             await self._stream.finish()
@@ -208,7 +209,7 @@ class Session:
         A queue plugin that has handed the message over is not cancelled: what became of the
         message has to be known, and goes to the log.
         """
-        self._lost = True
+        self._verdicts.lost = True
         transaction = self.connection.transaction
         handed_over = transaction is not None and transaction.handed_over
         if not self._verdicts.closing and not handed_over:
@@ -228,6 +229,8 @@ class Session:
         connection = self.connection
         self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
         outcome = await self._ask("pre_connection", connection, connection)
+        if connection.tls_to_start is not None:
+            await self._start_tls()
         reply = self._reply("pre_connection", outcome)
         if reply is None:
             outcome = await self._ask("connect", connection, connection)
@@ -242,6 +245,7 @@ class Session:
         connection = self.connection
         hook = event.verb.lower()
         connection.capabilities = self._capabilities()
+        self._engine.auth_offered = bool(self._authentication.offered)
         outcome = await self._ask(hook, connection, connection, event.host)
         reply = self._reply(hook, outcome)
         assert reply is not None
@@ -255,7 +259,38 @@ class Session:
     def _capabilities(self) -> list[str]:
         limit = self._settings.limits.message
         size = f"SIZE {limit}" if limit else "SIZE"
-        return ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        capabilities = ["PIPELINING", size, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]
+        if mechanisms := self._authentication.offered:
+            capabilities.append(" ".join(["AUTH", *mechanisms]))
+        return capabilities
+
+    async def _start_tls(self) -> None:
+        """Go on under TLS, and forget all that was said without it (RFC 3207, 4.2)."""
+        connection = self.connection
+        context, connection.tls_to_start = connection.tls_to_start, None
+        assert context is not None
+        await self._reset_transaction()
+        self._authentication.forget()
+        connection.hello, connection.hello_host, connection.capabilities = "", b"", []
+        # Nothing waits between these: what comes behind the 220 is the client's handshake.
+        self._write()
+        limit = self._settings.tls_handshake_timeout
+        self._reading = True
+        try:
+            connection.tls = await self._stream.start_tls(context, limit)
+        finally:
+            self._reading = False
+        self._log(LOGINFO, " ".join(connection.tls))
+
+    async def _auth(self, event: Auth) -> None:
+        answer = await self._authentication.begin(event)
+        if isinstance(answer, Reply):
+            self._engine.reply(answer)
+        else:
+            self._engine.challenge(*answer)
+
+    async def _credentials(self, event: Credentials) -> None:
+        self._engine.reply(await self._authentication.judge(event))
 
     async def _unparsed(self, event: Unparsed) -> None:
         command = await parse(self._verdicts, self._engine, event)
@@ -325,109 +360,22 @@ class Session:
     # The message
 
     async def _block(self, event: Block) -> None:
-        transaction = self._transaction()
-        refusal: Reply | None = None
-        try:
-            if transaction.receive(event.data):
-                refusal = await self._header_end(transaction)
-        except MessageTooLargeError:
-            refusal = _HEADER_TOO_LARGE
-        except OSError as error:
-            self._log(LOGERROR, f"cannot write to the spool: {error}")
-            refusal = _SPOOL_FAILED
-        if refusal is not None:
-            self._engine.refuse_message(refusal)
-            transaction.close()
-
-    async def _header_end(self, transaction: Transaction) -> Reply | None:
-        """The header has come; the reply that refuses the message for it, if any."""
-        header, limit = transaction.header, self._settings.limits.received
-        assert header is not None
-        # Counting costs, and a short header cannot have that many fields.
-        if header.size > limit * len(b"Received:\n") and header.count("Received") > limit:
-            return _MAIL_LOOP
-        if "data_headers_end" not in self._hooks:
-            return None
-        outcome = await self._ask("data_headers_end", transaction, transaction)
-        reply = self._reply("data_headers_end", outcome)
-        if reply is not None:  # both denials of this hook close, and do not wait for the body
-            self._engine.close(reply)
-        return None
+        await self._intake.block(self._transaction(), event.data)
 
     async def _message_end(self, event: MessageEnd) -> None:
         transaction = self._transaction()
-        reply = event.refusal
-        if reply is None and transaction.receive_end(event.size):
-            reply = await self._header_end(transaction)
-        if self._verdicts.closing:
-            return
+        reply = await self._intake.end(transaction, event)
         if reply is None:
-            reply = await self._take(transaction)
-        else:
-            self._log(LOGNOTICE, f"message refused: {reply}")
+            return
         self._engine.reply(reply)
         try:
             # Told before anything else: a client that gives up waiting would send it again.
             await self._send()
         finally:
-            queued, self._queued = self._queued, None
+            queued, self._intake.queued = self._intake.queued, None
             if queued is not None:
                 await self._ask("queue_post", transaction, self.connection, queued)
             await self._reset_transaction()
-
-    async def _take(self, transaction: Transaction) -> Reply:
-        """Offer the whole message to the plugins; the reply to the final dot."""
-        if "data_post_headers" in self._hooks:
-            outcome = await self._ask("data_post_headers", transaction, transaction)
-            if (reply := self._reply("data_post_headers", outcome)) is not None:
-                return reply
-        await self._add_received(transaction)
-        for hook in ("data_post", "queue_pre", "queue"):
-            if hook != "queue" and hook not in self._hooks:
-                continue
-            outcome = await self._ask(hook, transaction, transaction)
-            reply = self._reply(hook, outcome)
-            if reply is not None:
-                break
-        assert reply is not None  # the table has a reply for each answer of queue
-        if outcome.constant is DONE and reply.code < 300:
-            text = f"{hook}: the plugin itself has told the client that it took the message"
-            self._log(LOGWARN, text, outcome.plugin)
-        if hook == "queue":
-            self._log_queue(transaction, outcome, reply)
-            self._queued = outcome
-        return reply
-
-    async def _add_received(self, transaction: Transaction) -> None:
-        assert transaction.header is not None
-        ours = received(transaction, self._settings.me, self._host.clock())
-        if "received_line" not in self._hooks:
-            transaction.header.prepend("Received", ours)
-            return
-        arguments = (transaction, protocol(transaction), False, False)
-        outcome = await self._ask("received_line", transaction, *arguments)
-        value = outcome.message if outcome.constant is OK and outcome.message else ours
-        if not isinstance(value, str | bytes):
-            text = f"received_line: not used, {value!r:.200} is no text"
-            self._log(LOGERROR, text, outcome.plugin)
-            value = ours
-        try:
-            transaction.header.prepend("Received", value)
-        except HeaderError as error:
-            self._log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-            transaction.header.prepend("Received", ours)
-
-    def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
-        level = LOGNOTICE if self._lost else LOGINFO
-        if not enabled(level):
-            return
-        gone = "; the client was gone and could not be told" if self._lost else ""
-        self._log(
-            level,
-            f"{transaction.id} from {transaction.sender}, {transaction.data_size} bytes,"
-            f" recipients: {len(transaction.recipients)}: {reply}{gone}",
-            outcome.plugin,
-        )
 
     # The rest
 
@@ -455,11 +403,18 @@ class Session:
         self._answer("help", await self._ask("help", self.connection, self.connection, event.text))
 
     async def _unknown(self, event: Unknown) -> None:
-        hook = "unrecognized_command"
-        outcome = await self._ask(hook, self.connection, self.connection, *event)
+        hook, connection = "unrecognized_command", self.connection
+        outcome = await self._ask(hook, connection, connection, *event)
         if not outcome.plugin:
             self._verdicts.log_unknown(event.command)
-        self._answer(hook, outcome)
+        accepted = self._answer(hook, outcome)
+        if connection.tls_to_start is None:
+            return
+        if accepted and outcome.constant is DONE:
+            self._engine.restart()
+            await self._start_tls()
+        else:  # the client was told something else
+            connection.tls_to_start = None
 
     async def _hangup(self, event: Hangup) -> None:
         self._log(LOGDEBUG, event.reason)
@@ -494,6 +449,8 @@ _HANDLERS: Final[dict[type, Callable[[Session, Any], Awaitable[None]]]] = {
     Help: Session._help,
     Unparsed: Session._unparsed,
     Unknown: Session._unknown,
+    Auth: Session._auth,
+    Credentials: Session._credentials,
     Quit: Session._quit,
     Hangup: Session._hangup,
 }

@@ -18,6 +18,9 @@ DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
 DEFAULT_TIMEOUT: Final = 300.0
 """Seconds: what a server should wait for the next command (RFC 5321, 4.5.3.2.7)."""
 
+DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
+"""Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
+
 DEFAULT_SPOOL_PERMS: Final = 0o700
 MAX_GREETING: Final = 500
 """Octets: a reply line has 512 with its code and line end (RFC 5321, 4.5.3.1.5)."""
@@ -38,6 +41,7 @@ class Settings:
         timeout: Seconds that a client may be silent, or not take what we send.
         loglevel: The gravest level is 0; lines up to this one are written.
         tls_before_auth: AUTH is offered under TLS only.
+        tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
     """
@@ -52,6 +56,7 @@ class Settings:
     timeout: float = DEFAULT_TIMEOUT
     loglevel: LogLevel = LogLevel.LOGWARN
     tls_before_auth: bool = False
+    tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
 
@@ -76,6 +81,7 @@ class Settings:
             timeout=values["timeout"],
             loglevel=values["loglevel"],
             tls_before_auth=values["tls_before_auth"],
+            tls_handshake_timeout=values["tls_handshake_timeout"],
             auth_results=values["me-auth-results"] or me,
             listen=tuple(values["listen"]),
         )
@@ -178,7 +184,7 @@ def _seconds(text: str) -> float:
 
 
 def _address(text: str) -> str:
-    Endpoint.parse(text)
+    Endpoint.parse_listen(text)
     return text
 
 
@@ -235,7 +241,7 @@ _TABLE: Final = (
     ),
     Setting(
         "listen",
-        "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`.",
+        "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
         _address,
         several=True,
         at_start=True,
@@ -306,6 +312,13 @@ _TABLE: Final = (
         _yes_or_no,
         False,
         "0",
+    ),
+    Setting(
+        "tls_handshake_timeout",
+        "Seconds that a client has for the TLS handshake.",
+        _seconds,
+        DEFAULT_HANDSHAKE_TIMEOUT,
+        "30",
     ),
     Setting(
         "me-auth-results",

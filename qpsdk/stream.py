@@ -7,21 +7,53 @@ session, the QMQP client and the fake servers cannot tell which they were lent.
 import re
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from ssl import SSLContext  # lent by a plugin, and used on the floor of the sockets
 
 _ENDPOINT: Final = re.compile(r"(?:\[([^\[\]\s]+)\]|([^\[\]:/\s]+))(?::([0-9]{1,5}))?")
+
+
+class TLS(NamedTuple):
+    """What the two sides of a TLS connection have agreed on.
+
+    Attributes:
+        version: As ``"TLSv1.3"``.
+        cipher: As ``"TLS_AES_256_GCM_SHA384"``.
+    """
+
+    version: str
+    cipher: str
 
 
 class Endpoint(NamedTuple):
     """Where to listen or to connect to: a host and a TCP port, or the path of a unix socket.
 
+    Attributes:
+        tls: To listen there for clients that begin with TLS at once (RFC 8314, 3).
+
     >>> Endpoint.parse("[::1]:2525"), str(Endpoint.parse("mx.example.com", default_port=25))
-    (Endpoint(host='::1', port=2525, path=''), 'mx.example.com:25')
+    (Endpoint(host='::1', port=2525, path='', tls=False), 'mx.example.com:25')
     """
 
     host: str = ""
     port: int = 0
     path: str = ""
+    tls: bool = False
+
+    @classmethod
+    def parse_listen(cls, text: str) -> "Endpoint":
+        """Read an address to listen on: as `parse`, or with ``tls:`` before it.
+
+        >>> Endpoint.parse_listen("tls:0.0.0.0:465").tls
+        True
+
+        Raises:
+            ValueError: It is none of these; the text says what would be.
+        """
+        plain = cls.parse(text.removeprefix("tls:"))
+        return plain._replace(tls=True) if text.startswith("tls:") else plain
 
     @classmethod
     def parse(cls, text: str, default_port: int | None = None) -> "Endpoint":
@@ -43,9 +75,9 @@ class Endpoint(NamedTuple):
         return cls(match[1] or match[2], port)
 
     def __str__(self) -> str:
-        if self.path:
-            return f"unix:{self.path}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        address = f"unix:{self.path}" if self.path else f"{host}:{self.port}"
+        return f"tls:{address}" if self.tls else address
 
 
 def _is_v6(text: str) -> bool:
@@ -104,6 +136,21 @@ class Stream(Protocol):
 
     async def flush(self, *, until_input: bool = False) -> None:
         """Like `drain`, but wait until all that was queued has left our buffer."""
+        ...
+
+    async def start_tls(self, context: "SSLContext", time_limit: float, /) -> TLS:
+        """From here on speak TLS, as its server; what was agreed on.
+
+        Bytes that have come and were not read yet are dropped: nobody protected them (RFC 3207,
+        4.2). Nothing may be written or read until this returns.
+
+        Args:
+            time_limit: Seconds for the handshake.
+
+        Raises:
+            StreamTimeoutError: It took longer.
+            StreamError: It failed; the connection is of no more use.
+        """
         ...
 
     def interrupt(self) -> None:

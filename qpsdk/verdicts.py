@@ -30,7 +30,7 @@ _WITHOUT_STATUS: Final = frozenset(
 )
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 
-_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing", "4.3.0")
+_PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing")
 
 
 class Observer(Protocol):
@@ -52,6 +52,7 @@ class Verdicts:
     Attributes:
         work: What is waited for now; it may be called off.
         closing: True once a reply was made after which the connection ends.
+        lost: True once the client is gone.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Verdicts:
         self.connection = connection
         self.work = Work()
         self.closing = False
+        self.lost = False
         self._dispatcher = dispatcher
         self._me = me
         self._observer = observer
@@ -119,11 +121,10 @@ class Verdicts:
         if not responses:
             text = f"{hook}: DONE, but the client was not answered"
             self.log(LOGERROR, text, outcome.plugin)
-            return _PLUGIN_SAID_NOTHING
-        own = responses[0]
+        own, status = (responses[0], "0.0") if responses else (_PLUGIN_SAID_NOTHING, "3.0")
         if hook in _WITHOUT_STATUS or own.code // 100 == 3:
             return own
-        return Reply.make(own.code, own.text, f"{own.code // 100}.0.0")  # its own is kept
+        return Reply.make(own.code, own.text, f"{own.code // 100}.{status}")  # its own is kept
 
     def log(
         self, level: LogLevel, text: str, plugin: str = "", error: Exception | None = None
@@ -136,7 +137,7 @@ class Verdicts:
     def log_refusal(self, said: bytes, reply: Reply) -> None:
         """Write that what a client said was refused for its syntax or order."""
         if enabled(LOGDEBUG):
-            secret = said[:4].upper() == b"AUTH"
+            secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
             self.log(LOGDEBUG, f"refused {shown!r}: {reply}")
 

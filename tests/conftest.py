@@ -1,4 +1,4 @@
-"""What every test shares: how hard hypothesis searches, and a log that is as it was before."""
+"""What every test shares: how hard hypothesis searches, a certificate, a log as before."""
 
 import logging
 import os
@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import settings
 
+from qpsdk.log import Scene, scene
+from tests.certificates import Certificate, make_certificate
+
 # No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
 # red run can be repeated; at home each run looks elsewhere.
 settings.register_profile("default", max_examples=50, deadline=None)
@@ -14,9 +17,16 @@ settings.register_profile("ci", max_examples=200, deadline=None, derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    """A certificate for mx.example.com."""
+    return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Put the process's log back as it was."""
+    """Put the process's log back as it was, and whom its lines are about."""
+    scene.set(Scene())
     logger, root = logging.getLogger("qpsdk"), logging.getLogger()
     before = logger.handlers[:], logger.level, root.handlers[:]
     yield

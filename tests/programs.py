@@ -6,11 +6,14 @@
 
 import os
 import shutil
+import subprocess
 from typing import NoReturn
 
 import pytest
 
 PACKAGES = {
+    "Net::SSLeay": "libnet-ssleay-perl",
+    "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "postconf": "postfix",
@@ -20,14 +23,25 @@ PACKAGES = {
     "smtp-source": "postfix",
     "swaks": "swaks",
 }
-"""Each program with the Debian package that brings it."""
+"""Each program, or Perl module that one needs, with the Debian package that brings it."""
 
 # Debian's postfix keeps its programs where an ordinary user's PATH does not lead.
 _FOLDERS = ("/usr/sbin", "/usr/libexec", "/usr/libexec/postfix", "/usr/lib/postfix/sbin")
 
 
 def find(program: str) -> str | None:
-    """The path of a program of `PACKAGES`, or None where it is not installed."""
+    """The path of a program of `PACKAGES`, or None where it is not installed.
+
+    Of a Perl module it is perl's.
+    """
+    if "::" in program:
+        perl = shutil.which("perl")
+        check = [perl or "", f"-M{program}", "-e", ""]
+        return (
+            perl
+            if perl and not subprocess.run(check, stderr=subprocess.DEVNULL, check=False).returncode
+            else None
+        )
     return shutil.which(program, path=os.pathsep.join((os.environ.get("PATH", ""), *_FOLDERS)))
 
 

@@ -15,8 +15,9 @@ HOUSE = Path(qpsdk.__file__).parent
 FLOORS = {
     0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
-    2: "hooks message plugin config settings host loader dispatcher log received reject spool",
-    3: "session verdicts parsing",
+    2: "hooks message plugin config settings host loader dispatcher log received authresults"
+    " reject spool",
+    3: "intake session verdicts parsing authentication trace",
     4: "server testing plugins scaffold cli check explain lab __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""

@@ -289,6 +289,16 @@ def test_rename() -> None:
     assert header.rename("A", "C") == 0
 
 
+def test_rename_some() -> None:
+    """Only fields whose value is picked get another name."""
+    header = Header.parse(b"A: 1\nB: 1\nA: 2\n 3\nA: 1\n")
+    assert header.rename("A", "C", lambda value: value == b"2 3") == 1
+    assert bytes(header) == b"A: 1\nB: 1\nC: 2\n 3\nA: 1\n"
+    assert header.rename("A", "D", lambda value: value == b"1") == 2
+    assert bytes(header) == b"D: 1\nB: 1\nC: 2\n 3\nD: 1\n"
+    assert header.rename("D", "E", lambda value: False) == 0
+
+
 @pytest.mark.parametrize(
     "name", ["", "A:", "A b", "A\n", "\nA", " A", "ä", b"\xe4", "A\0", "\udc80"], ids=repr
 )

@@ -73,8 +73,8 @@ def test_parser_refuses() -> None:
     plugin = Parses("ehlo_parse", parser)
     replies = say(plugin, "EHLO a", "EHLO b", "MAIL FROM:<a@b>")
     assert replies == [
-        "501 5.5.4 who are\n5.5.4 250 you?",
-        "501 5.5.4 Bad EHLO",
+        "501 who are\n250 you?",
+        "501 Bad EHLO",
         "503 5.5.1 Say HELO or EHLO first",
     ]
     assert plugin.seen == []

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk import Address, Connection, Header, Transaction
-from qpsdk.received import date, protocol, received
+from qpsdk import TLS, Address, Connection, Header, Transaction
+from qpsdk.received import auth_comment, date, protocol, received, tls_comment
 from qpsdk.spool import Spool, SpoolDirectory
 
 NOW = 1_700_000_000.75
@@ -32,20 +32,51 @@ def test_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hello", "smtputf8", "name"),
+    ("hello", "smtputf8", "tls", "user", "name"),
     [
-        ("helo", False, "SMTP"),
-        ("", False, "SMTP"),
-        ("ehlo", False, "ESMTP"),
-        ("ehlo", True, "UTF8SMTP"),
+        ("helo", False, False, b"", "SMTP"),
+        ("", False, False, b"", "SMTP"),
+        ("helo", False, True, b"u", "SMTP"),  # it has no such names (RFC 3848)
+        ("ehlo", False, False, b"", "ESMTP"),
+        ("ehlo", False, True, b"", "ESMTPS"),
+        ("ehlo", False, False, b"u", "ESMTPA"),
+        ("ehlo", False, True, b"u", "ESMTPSA"),
+        ("ehlo", True, False, b"", "UTF8SMTP"),
+        ("ehlo", True, True, b"", "UTF8SMTPS"),
+        ("ehlo", True, False, b"u", "UTF8SMTPA"),
+        ("ehlo", True, True, b"u", "UTF8SMTPSA"),
+        ("helo", True, False, b"", "UTF8SMTP"),
     ],
 )
-def test_protocol(hello: str, smtputf8: bool, name: str) -> None:
-    """The protocol is what the client spoke."""
+def test_protocol(hello: str, smtputf8: bool, tls: bool, user: bytes, name: str) -> None:
+    """The protocol is what the client spoke, with S under TLS and A for one that authenticated."""
     transaction = new_transaction(hello)
     transaction.smtputf8 = smtputf8
+    transaction.connection.auth_user = user
+    if tls:
+        transaction.connection.tls = TLS("TLSv1.3", "TLS_AES_256_GCM_SHA384")
     assert protocol(transaction) == name
-    assert f" with {name} id c1.1\n" in received(transaction, "me", NOW)
+    comment = "\n\t(TLSv1.3 TLS_AES_256_GCM_SHA384)" * tls
+    assert f" with {name}{comment} id c1.1\n" in received(transaction, "me", NOW)
+
+
+def test_comments_for_plugins() -> None:
+    """A plugin that writes its own field is given TLS and user, harmless whatever they hold."""
+    connection = Connection()
+    assert (auth_comment(connection), tls_comment(connection)) == ("", "")
+    connection.tls = TLS("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    connection.auth_user, connection.auth_mechanism = b"me@example.org) by (\r\nevil", "login"
+    assert tls_comment(connection) == "(TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384)"
+    assert auth_comment(connection) == (
+        "(smtp-auth username me@example.org??by????evil, mechanism login)"
+    )
+
+
+def test_users_are_not_named() -> None:
+    """Our field does not tell the readers of a message how its sender logs in."""
+    transaction = new_transaction()
+    transaction.connection.auth_user = b"login@example.org"
+    assert "login" not in received(transaction, "me", NOW)
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,8 @@ def test_defaults() -> None:
         spool_dir=None,
         timeout=300.0,
         loglevel=LogLevel.LOGWARN,
+        tls_before_auth=False,
+        tls_handshake_timeout=30.0,
         auth_results=platform.node() or "localhost",
         listen=(),
     )
@@ -62,6 +64,8 @@ VALUES = [
         "listen",
         ("127.0.0.1:25", "[::1]:25", "unix:/x"),
     ),
+    ("listen", "tls:[::]:465", "listen", ("tls:[::]:465",)),
+    ("tls_handshake_timeout", "7", "tls_handshake_timeout", 7.0),
 ]
 
 
@@ -105,6 +109,7 @@ WRONG = [
     ("smtpgreeting", "one\ttwo", GREETING),
     ("listen", "127.0.0.1", ADDRESS),
     ("listen", "127.0.0.1:99999", ADDRESS),
+    ("tls_handshake_timeout", "0", SECONDS),
 ]
 
 
@@ -189,6 +194,7 @@ def test_table() -> None:
         "spool_dir",
         "spool_perms",
         "tls_before_auth",
+        "tls_handshake_timeout",
         "me-auth-results",
         "rcpthosts",
         "morercpthosts",

@@ -153,9 +153,9 @@ def test_split(line: bytes, word: bytes, arguments: bytes) -> None:
 
 
 def test_the_commands_are_these() -> None:
-    """The verbs that are offered are those of RFC 5321, 4.5.1, with HELP."""
+    """The verbs that are offered are those of RFC 5321, 4.5.1, with HELP, and AUTH."""
     assert sorted(READERS) == [
-        "DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY",
+        "AUTH", "DATA", "EHLO", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "VRFY",
     ]  # fmt: skip
 
 

@@ -16,6 +16,8 @@ def test_defaults() -> None:
         "header": 262_144,
         "bad_commands": 20,
         "received": 100,
+        "auth_line": 12_288,
+        "failed_auth": 3,
     }
 
 

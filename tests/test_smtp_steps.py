@@ -20,6 +20,7 @@ NOOP      GREETED/GREETED  READY/READY      MAIL/MAIL        RCPT/RCPT        te
 VRFY      GREETED/GREETED  READY/READY      MAIL/MAIL        RCPT/RCPT        text
 HELP      GREETED/GREETED  READY/READY      MAIL/MAIL        RCPT/RCPT        text
 XYZZY     GREETED/GREETED  READY/READY      MAIL/MAIL        RCPT/RCPT        text
+AUTH      503              READY/READY      503              503              text
 QUIT      CLOSED/CLOSED    CLOSED/CLOSED    CLOSED/CLOSED    CLOSED/CLOSED    text
 .         GREETED/GREETED  READY/READY      MAIL/MAIL        RCPT/RCPT        READY/READY
 """
@@ -30,6 +31,7 @@ ARGUMENTS = {
     "MAIL": " FROM:<a@b>",
     "RCPT": " TO:<c@d>",
     "VRFY": " x",
+    "AUTH": " LOGIN",
 }
 
 WAY = ["", "EHLO x", "MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA"]

@@ -76,6 +76,29 @@ def test_refused(text: str, default_port: int | None) -> None:
     assert repr(text) in str(refusal.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "endpoint"),
+    [
+        ("127.0.0.1:25", Endpoint("127.0.0.1", 25)),
+        ("tls:127.0.0.1:465", Endpoint("127.0.0.1", 465, tls=True)),
+        ("tls:[::]:465", Endpoint("::", 465, tls=True)),
+        ("tls:unix:/run/x", Endpoint(path="/run/x", tls=True)),
+    ],
+)
+def test_listen(text: str, endpoint: Endpoint) -> None:
+    """To listen an endpoint may have TLS before it, which it is written back with."""
+    assert Endpoint.parse_listen(text) == endpoint
+    assert str(endpoint) == text
+
+
+@pytest.mark.parametrize("text", ["tls:", "tls:127.0.0.1", "tls:tls:127.0.0.1:465", "TLS:[::]:1"])
+def test_listen_refused(text: str) -> None:
+    """What is no endpoint is none behind ``tls:`` either; and nothing connects with it."""
+    for parse in (Endpoint.parse_listen, Endpoint.parse):
+        with pytest.raises(ValueError, match=r"HOST:PORT, \[V6\]:PORT or unix:PATH"):
+            parse(text)
+
+
 @given(st.text() | st.text("[]:.a1unix/"), st.none() | st.integers(0, 65535))
 def test_any_text(text: str, default_port: int | None) -> None:
     """Any text is an endpoint that can be written and read back, or a ValueError."""

@@ -17,7 +17,8 @@ def serve(
     listen: Annotated[
         list[str] | None,
         typer.Option(
-            help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated."
+            help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated. "
+            "Behind tls:, by TLS only."
         ),
     ] = None,
     log_format: Annotated[

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -145,15 +146,19 @@ class Server:
                 await asyncio.wait_for(self._all_ended.wait(), seconds)
 
     async def _open(self, endpoint: Endpoint) -> None:
+        if endpoint.tls and self._host.tls is None:
+            raise SetupError(
+                f"cannot listen on {endpoint}: there is no certificate; name one in"
+                f" {self._host.configuration.path('plugins')}: tls CERTIFICATE KEY"
+            )
         loop = asyncio.get_running_loop()
+        new_stream = partial(self._new_stream, endpoint.tls)
         try:
             if endpoint.path:
-                listener = await loop.create_unix_server(
-                    self._new_stream, endpoint.path, backlog=BACKLOG
-                )
+                listener = await loop.create_unix_server(new_stream, endpoint.path, backlog=BACKLOG)
             else:
                 listener = await loop.create_server(
-                    self._new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
+                    new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
                 )
         except (OSError, UnicodeError) as error:
             raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
@@ -161,7 +166,8 @@ class Server:
         for listening in listener.sockets:
             name = listening.getsockname()
             is_unix = listening.family == socket.AF_UNIX
-            self.endpoints.append(Endpoint(path=name) if is_unix else Endpoint(name[0], name[1]))
+            at = Endpoint(path=name) if is_unix else Endpoint(name[0], name[1])
+            self.endpoints.append(at._replace(tls=endpoint.tls))
 
     async def _close_listeners(self) -> None:
         for listener in self._listeners:
@@ -173,18 +179,20 @@ class Server:
         self._listeners.clear()
         self.endpoints.clear()
 
-    def _new_stream(self) -> SocketStream:
-        return SocketStream(
-            asyncio.get_running_loop(), self._host.settings.timeout, on_made=self._begin
-        )
+    def _new_stream(self, tls: bool) -> SocketStream:
+        timeout = self._host.settings.timeout
+        on_made = partial(self._begin, tls)
+        return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
-    def _begin(self, stream: SocketStream) -> None:
+    def _begin(self, tls: bool, stream: SocketStream) -> None:
         connection = Connection(self._host.new_id())
         remote = stream.transport.get_extra_info("peername")
         local = stream.transport.get_extra_info("sockname")
         if isinstance(remote, tuple):  # a unix socket has no addresses
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
+        if tls and self._host.tls is not None:
+            connection.tls_to_start = self._host.tls()
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
         stream.set_timeout(session.settings.timeout)
         drive = Drive(session.run(), self._ended)
@@ -256,6 +264,6 @@ def _endpoints(config: Config, listen: Sequence[str]) -> list[Endpoint]:
             config.path("listen"),
         )
     try:
-        return [Endpoint.parse(text) for text in listen]
+        return [Endpoint.parse_listen(text) for text in listen]
     except ValueError as error:
         raise SetupError(f"listen: {error}") from None

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import ssl
 from collections.abc import Callable, Generator, Iterable
 from types import coroutine
 from typing import Final, cast
@@ -14,7 +15,8 @@ from qpsdk.errors import (
     StreamTimeoutError,
 )
 from qpsdk.server.drive import PAUSE
-from qpsdk.stream import Endpoint
+from qpsdk.server.tls import TLSLayer
+from qpsdk.stream import TLS, Endpoint
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes that may wait to be read before we stop reading from the socket."""
@@ -42,6 +44,7 @@ class SocketStream(asyncio.Protocol):
         "_paused_reading",
         "_paused_writing",
         "_timer",
+        "_tls",
         "_unread",
         "_unsent",
         "_waiter",
@@ -70,6 +73,7 @@ class SocketStream(asyncio.Protocol):
         self._unsent = 0  # bytes in the transport's buffer when we last looked
         self._ended = False
         self._error: StreamError | None = None
+        self._tls: TLSLayer | None = None
         self._lingering = False  # all is said, what still comes is dropped
         self._paused_reading = False
         self._paused_writing = False
@@ -97,6 +101,10 @@ class SocketStream(asyncio.Protocol):
             self._made_callback(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._tls is not None and not self._lingering:
+            data = self._decrypt(self._tls, data)
+            if not data:
+                return
         self._unread += len(data)
         if self._lingering:
             if self._unread > LINGER_BYTES:
@@ -119,7 +127,7 @@ class SocketStream(asyncio.Protocol):
             self._timer.cancel()
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
-        if exc is not None:
+        if exc is not None and self._tls is None:
             self._rescue()
         self._wake()
         if exc is not None and self._lost_callback is not None:
@@ -163,12 +171,20 @@ class SocketStream(asyncio.Protocol):
         return data
 
     def write(self, data: bytes) -> None:
-        if self._error is None:
+        if self._error is not None:
+            return
+        if self._tls is None:
             self.transport.write(data)
+        else:
+            self._encrypt(self._tls, data)
 
     def writelines(self, blocks: Iterable[bytes]) -> None:
-        if self._error is None:
+        if self._error is not None:
+            return
+        if self._tls is None:
             self.transport.writelines(blocks)
+        else:
+            self._encrypt(self._tls, b"".join(blocks))
 
     async def drain(self, *, until_input: bool = False) -> None:
         if until_input:
@@ -190,6 +206,22 @@ class SocketStream(asyncio.Protocol):
             await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
 
+    async def start_tls(self, context: ssl.SSLContext, time_limit: float, /) -> TLS:
+        self._drop_unread()
+        self._tls = tls = TLSLayer(context)
+        text = f"no TLS handshake within {time_limit:g} s"
+        limit = self._loop.call_later(time_limit, self._fail, StreamTimeoutError(text))
+        try:
+            while tls.established is None:
+                if self._error is not None:
+                    raise self._error
+                if self._ended:
+                    raise StreamError("the connection was closed in the TLS handshake")
+                await self._wait()
+        finally:
+            limit.cancel()
+        return tls.established
+
     def interrupt(self) -> None:
         if self._waits:
             self._fail(StreamInterruptedError("interrupted"))
@@ -203,6 +235,8 @@ class SocketStream(asyncio.Protocol):
             return
         self._lingering = True
         self._drop_unread()
+        if self._tls is not None:
+            self.transport.write(self._tls.end())
         if self._ended:
             self.transport.close()
         else:
@@ -229,6 +263,36 @@ class SocketStream(asyncio.Protocol):
         if self._paused_reading:
             self._paused_reading = False
             self.transport.resume_reading()
+
+    # TLS, where it was started
+
+    def _decrypt(self, tls: TLSLayer, records: bytes) -> bytes:
+        try:
+            data = tls.receive(records)
+        except ssl.SSLError as error:
+            self._tls_failed(tls, error)
+            return b""
+        if answer := tls.data_to_send():
+            self.transport.write(answer)
+        self._ended = self._ended or tls.ended
+        if not data:
+            self._wake()  # the handshake may be done, or the client's side ended
+        return data
+
+    def _encrypt(self, tls: TLSLayer, data: bytes) -> None:
+        try:
+            self.transport.write(tls.send(data))
+        except ssl.SSLError as error:
+            self._tls_failed(tls, error)
+
+    def _tls_failed(self, tls: TLSLayer, error: ssl.SSLError) -> None:
+        what = "TLS" if tls.established else "the TLS handshake"
+        self._error = self._error or StreamError(f"{what} failed: {error.reason or error}")
+        self.transport.write(tls.data_to_send())  # an alert says why
+        self.transport.close()
+        self._wake()
+        if self._lost_callback is not None:
+            self._lost_callback()
 
     # Waiting: in a task for a future, in a driven session (`qpsdk.server.drive`) for the driver
 

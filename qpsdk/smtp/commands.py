@@ -6,6 +6,7 @@ from typing import Final
 
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import (
+    Auth,
     Data,
     Event,
     Hello,
@@ -37,6 +38,7 @@ def _error(code: int, text: str, enhanced: str) -> CommandError:
 _PATH = rb'[ \t]*(<(?>(?:"(?>(?:[^"\\]|\\.)*)"|[^">])*)>|[^\s<>"]++)(?:[ \t]++(.*))?\Z'
 _MAIL: Final = re.compile(rb"FROM:" + _PATH, re.IGNORECASE)
 _RCPT: Final = re.compile(rb"TO:" + _PATH, re.IGNORECASE)
+_AUTH: Final = re.compile(rb"([A-Za-z0-9_-]{1,20})(?:[ \t]+([!-~]+))?")  # RFC 4954, 8
 _PARAMETER: Final = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([!-<>-~]+))?\Z")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -44,6 +46,7 @@ _MAIL_PARAMETERS: Final[dict[str, re.Pattern[str]]] = {
     "size": re.compile(r"[0-9]{1,20}"),  # RFC 1870
     "body": re.compile(r"7BIT|8BITMIME", re.IGNORECASE),  # RFC 6152
     "smtputf8": re.compile(r""),  # RFC 6531
+    "auth": re.compile(r"<>|(?:\+[0-9A-F]{2}|[^+=<>])+"),  # RFC 4954, 5; xtext is RFC 3461, 4
 }
 
 
@@ -92,6 +95,13 @@ def _read_verify(rest: bytes) -> Event:
     return Verify(rest)
 
 
+def _read_auth(rest: bytes) -> Event:
+    command = _AUTH.fullmatch(rest)
+    if command is None:
+        raise _error(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
+    return Auth(command[1].decode("ascii"), command[2])
+
+
 def _without_argument(verb: str, event: Event) -> Callable[[bytes], Event]:
     def read(rest: bytes) -> Event:
         if rest:
@@ -111,6 +121,7 @@ READERS: Final[dict[str, Callable[[bytes], Event]]] = {
     "NOOP": Noop,
     "VRFY": _read_verify,
     "HELP": Help,
+    "AUTH": _read_auth,
     "QUIT": _without_argument("QUIT", Quit()),
 }
 """By verb, what makes the command of the rest of its line, or raises `CommandError`."""

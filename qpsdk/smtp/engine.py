@@ -10,8 +10,18 @@ from typing import Final, Literal
 from qpsdk.reply import Reply
 from qpsdk.smtp.commands import READERS, CommandError, split
 from qpsdk.smtp.data import DataDecoder
-from qpsdk.smtp.events import Block, Event, Hangup, Mail, MessageEnd, Unknown, Unparsed
+from qpsdk.smtp.events import (
+    Block,
+    Credentials,
+    Event,
+    Hangup,
+    Mail,
+    MessageEnd,
+    Unknown,
+    Unparsed,
+)
 from qpsdk.smtp.limits import Limits
+from qpsdk.smtp.sasl import Exchange
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
 
 BareNewline = Literal["reject", "normalize"]
@@ -20,6 +30,8 @@ BareNewline = Literal["reject", "normalize"]
 _BARE_NEWLINE: Final = Reply.make(554, "Bare CR or LF in the message, send CRLF", "5.6.0")
 _TOO_LARGE: Final = Reply.make(552, "Message is larger than allowed here", "5.3.4")
 _LINE_TOO_LONG: Final = Reply.make(500, "Line too long", "5.5.2")
+_RESPONSE_TOO_LONG: Final = Reply.make(500, "Authentication line too long", "5.5.6")
+_NO_AUTH_PARAMETER: Final = Reply.make(555, "Unknown MAIL parameter AUTH", "5.5.4")
 _TOO_MANY_RECIPIENTS: Final = Reply.make(452, "Too many recipients", "4.5.3")
 
 
@@ -49,6 +61,7 @@ class Engine:
         "_command",
         "_decoder",
         "_ended",
+        "_exchange",
         "_me",
         "_message_size",
         "_out",
@@ -60,6 +73,7 @@ class Engine:
         "_skipping",
         "_unparsed",
         "_unread",
+        "auth_offered",
         "bare_newline",
         "limits",
         "on_refusal",
@@ -83,6 +97,7 @@ class Engine:
         """
         self.limits = limits or Limits()
         self.bare_newline = bare_newline
+        self.auth_offered = False  # MAIL may have a parameter AUTH=
         self.state = State.CONNECTED
         self.on_refusal: Callable[[bytes, Reply], None] | None = None
         self._me = me
@@ -93,6 +108,7 @@ class Engine:
         self._searched = 0  # up to here there is no LF: slow drips cost linear time
         self._skipping = False  # inside a line that is too long
         self._ended = False
+        self._exchange: Exchange | None = None
         self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
         self._message_size: int | None = None  # of a message whose end is to be told
@@ -135,9 +151,12 @@ class Engine:
                 line = self._read_line()
                 if line is None:
                     return Hangup("client closed the connection") if self._ended else None
-                command = self._read_command(line)
-                if command is not None:
-                    return command
+                if self._exchange is None:
+                    event = self._read_command(line)
+                else:
+                    event = self._read_response(self._exchange, line)
+                if event is not None:
+                    return event
             except CommandError as error:
                 self._complain(error.reply)
         return Hangup("conversation closed")
@@ -163,6 +182,26 @@ class Engine:
         if self.state is State.MESSAGE:
             self._decoder = DataDecoder()
             self._refusal = None
+
+    def challenge(self, exchange: Exchange, challenge: Reply) -> None:
+        """Answer AUTH with the first challenge of an exchange; its end is an event.
+
+        Where the exchange fails, or the client cancels it, there is none.
+        """
+        self._pending = ""
+        self._exchange = exchange
+        self._out.append(challenge.wire)
+
+    def restart(self) -> None:
+        """Forget all that the client has said, and what it has said too early.
+
+        Once TLS stands nothing counts that came before it: it was not protected (RFC 3207, 4.2).
+        """
+        self.state = State.GREETED
+        self._buffer, self._position, self._searched = b"", 0, 0
+        self._skipping = False
+        self._recipients = 0
+        self.auth_offered = False
 
     def parse(self, read: Callable[[bytes], Event] | None = None) -> Event | None:
         """Read the command that has just come as `Unparsed`.
@@ -205,7 +244,8 @@ class Engine:
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
         self._command = b""
-        start, limit = self._position, self.limits.command_line
+        start = self._position
+        limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
         end = self._buffer.find(b"\n", self._searched)
         if end < 0:
             self._searched = len(self._buffer)
@@ -216,7 +256,8 @@ class Engine:
         self._position = self._searched = end + 1
         if self._skipping or end + 1 - start > limit:
             self._skipping = False
-            raise CommandError(_LINE_TOO_LONG)
+            exchange, self._exchange = self._exchange, None
+            raise CommandError(_RESPONSE_TOO_LONG if exchange else _LINE_TOO_LONG)
         return self._buffer[start:end].removesuffix(b"\r")
 
     def _read_command(self, line: bytes) -> Event | None:
@@ -250,11 +291,26 @@ class Engine:
         if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
             self._refuse(_TOO_LARGE)
             return None
+        if isinstance(event, Mail) and "auth" in event.params and not self.auth_offered:
+            raise CommandError(_NO_AUTH_PARAMETER)
         if verb == "RCPT" and self._recipients >= self.limits.recipients:
             self._refuse(_TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
         return event
+
+    def _read_response(self, exchange: Exchange, line: bytes) -> Event | None:
+        """The credentials that a line completes, or None if it was answered here."""
+        try:
+            answer = exchange.receive(line)
+        except CommandError:
+            self._exchange = None
+            raise
+        if isinstance(answer, Credentials):
+            self._exchange, self._pending = None, "AUTH"
+            return answer
+        self._out.append(answer.wire)
+        return None
 
     def _refuse(self, reply: Reply) -> None:
         self._out.append(reply.wire)

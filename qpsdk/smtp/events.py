@@ -86,6 +86,42 @@ class Quit:
     """QUIT."""
 
 
+class Auth(NamedTuple):
+    """AUTH.
+
+    Attributes:
+        initial: What the client already says, in base64; None if it waits for a challenge.
+    """
+
+    mechanism: str
+    initial: bytes | None
+
+    def __repr__(self) -> str:
+        return f"Auth(mechanism={self.mechanism!r}, ...)"  # no secret
+
+
+class Credentials(NamedTuple):
+    """What the client authenticates with: the end of an AUTH command and its exchange.
+
+    What a mechanism does not have is empty.
+
+    Attributes:
+        mechanism: In lower case, as in qpsmtpd: ``plain``, ``login`` or ``cram-md5``.
+        password: As the client sent it, in clear.
+        hashed: What the client sent in its place: the hexadecimal digest of CRAM-MD5.
+        ticket: What that is made of beside the password: the challenge.
+    """
+
+    mechanism: str
+    user: bytes
+    password: bytes = b""
+    hashed: bytes = b""
+    ticket: bytes = b""
+
+    def __repr__(self) -> str:
+        return f"Credentials(mechanism={self.mechanism!r}, user={self.user!r}, ...)"  # no secret
+
+
 class Unparsed(NamedTuple):
     """A command, in order, whose arguments the caller would like to read: see `Engine.parse`."""
 
@@ -117,6 +153,8 @@ Event = (
     | Verify
     | Help
     | Quit
+    | Auth
+    | Credentials
     | Unparsed
     | Unknown
     | Hangup

@@ -20,6 +20,13 @@ it to the server)."""
 MAX_RECEIVED = 100
 """Received fields that a message may come with; more of them mean a loop (RFC 5321, 6.3)."""
 
+MAX_AUTH_LINE = 12288
+"""Octets of a client's line in an AUTH exchange (RFC 4954, 4), with its line end."""
+
+MAX_FAILED_AUTH = 3
+"""Attempts to authenticate that may fail before the client is sent away: a person mistypes once
+or twice, a program that guesses does nothing else (RFC 4954, 9 leaves it to the server)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -35,3 +42,5 @@ class Limits:
     header: int = MAX_HEADER
     bad_commands: int = MAX_BAD_COMMANDS
     received: int = MAX_RECEIVED
+    auth_line: int = MAX_AUTH_LINE
+    failed_auth: int = MAX_FAILED_AUTH

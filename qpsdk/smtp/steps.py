@@ -44,6 +44,7 @@ STEPS: Final[dict[str, dict[State, tuple[State, State]]]] = {
     "NOOP": _ANYWHERE,
     "VRFY": _ANYWHERE,
     "HELP": _ANYWHERE,
+    "AUTH": {_READY: (_READY, _READY)},  # RFC 4954, 4: not inside a transaction
     "QUIT": dict.fromkeys(_ANYWHERE, (State.CLOSED, State.CLOSED)),
 }
 
@@ -51,5 +52,6 @@ OUT_OF_ORDER: Final = {
     "MAIL": Reply.make(503, "Say HELO or EHLO first", "5.5.1"),
     "RCPT": Reply.make(503, "Send MAIL FROM first", "5.5.1"),
     "DATA": Reply.make(503, "No valid recipients: send RCPT TO first", "5.5.1"),
+    "AUTH": Reply.make(503, "Say EHLO first, and authenticate before MAIL FROM", "5.5.1"),
 }
 """The reply where the table has no such (command, state)."""

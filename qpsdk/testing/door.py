@@ -44,7 +44,7 @@ class Door:
             self.endpoint = Endpoint(*self._socket.getsockname()[:2])
 
     def _bind(self) -> socket.socket:
-        host, port, path = self.endpoint
+        host, port, path, _ = self.endpoint
         family: int = socket.AF_UNIX
         address: object = path
         if not path:

@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from qpsdk.errors import StreamError, StreamInterruptedError, StreamTimeoutError
+from qpsdk.stream import TLS
 
 ROOM = 64 * 1024
 """Bytes that one side may send ahead of the other's reading."""
@@ -73,6 +75,13 @@ class MemoryStream:
 
     async def flush(self, *, until_input: bool = False) -> None:
         await self._until_sent(0, until_input)
+
+    async def start_tls(self, _context: Any, _time_limit: float, /) -> TLS:
+        """Play the switch: what waits to be read is dropped, and nothing is encrypted."""
+        self._chunks.clear()
+        self._unread = 0
+        self._peer._changed.set()
+        return TLS("TLSv1.3", "NULL-IN-MEMORY")
 
     def end(self) -> None:
         """End our side: the peer reads to the end of what we sent, and may still answer."""

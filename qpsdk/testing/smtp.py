@@ -20,6 +20,7 @@ from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import BLOCK_SIZE, SpoolDirectory
 from qpsdk.stream import Endpoint, Stream
+from qpsdk.testing.lines import shown
 from qpsdk.testing.memory import MemoryStream, pipe
 from qpsdk.verdicts import Observer
 
@@ -42,14 +43,13 @@ class SMTPClient:
 
     @property
     def transcript(self) -> str:
-        """The dialogue so far: a line for each line, ``C:`` or ``S:`` in front."""
+        """The dialogue so far, as `qpsdk.testing.transcripts` reads it."""
         return "\n".join(self._said)
 
     async def command(self, line: str | bytes) -> Reply:
         """Send one line, wait for its reply."""
         data = line.encode() if isinstance(line, str) else line
-        self._say("C:", data)
-        self._stream.write(data + b"\r\n")
+        self.write(data + b"\r\n")
         return await self.read_reply()
 
     async def send(
@@ -82,10 +82,10 @@ class SMTPClient:
         """Send what comes after DATA, dots stuffed, and the final dot."""
         data = message.encode() if isinstance(message, str) else message
         if data:
-            self._say("C:", data)
             data = data.removesuffix(b"\n") + b"\n"
         wire = (b"\n" + data.replace(b"\r\n", b"\n")).replace(b"\n.", b"\n..")[1:]
         wire = wire.replace(b"\n", b"\r\n")
+        self._say("C:", wire)
         for at in range(0, len(wire), BLOCK_SIZE):
             self._stream.write(wire[at : at + BLOCK_SIZE])
             await self._stream.drain()
@@ -100,6 +100,7 @@ class SMTPClient:
         while (found := Reply.parse_first(self._input)) is None:
             data = await self._stream.read()
             if not data:
+                self._said.append("S: <closes>")
                 raise StreamError("the server closed the connection")
             self._input += data
         reply, end = found
@@ -108,19 +109,24 @@ class SMTPClient:
         return reply
 
     def _say(self, who: str, data: bytes) -> None:
-        for line in data.replace(b"\r\n", b"\n").removesuffix(b"\n").split(b"\n"):
-            self._said.append(f"{who} {line.decode('utf-8', 'backslashreplace')}".rstrip())
+        *lines, rest = data.split(b"\r\n")
+        self._said += [f"{who} {shown(line)}".rstrip() for line in lines]
+        if rest:
+            self._said.append(f"{who} {shown(rest)}\\")
 
     def write(self, data: bytes) -> None:
         """Send bytes as they are, and wait for nothing."""
+        self._say("C:", data)
         self._stream.write(data)
 
     def end(self) -> None:
         """End our side, as a client does that only waits for the last reply."""
+        self._said.append("C: <half-closes>")
         self._stream.end()
 
     def abort(self) -> None:
         """Reset the connection."""
+        self._said.append("C: <resets>")
         self._stream.abort()
 
 
@@ -153,6 +159,27 @@ async def smtp(
     Raises:
         SetupError: A plugin or a setting is wrong.
     """
+    session = in_memory(
+        *plugins, config=config, connect=connect, connection=connection, observer=observer
+    )
+    async with session as (stream, about):
+        client = SMTPClient(stream, about)
+        client.greeting = await client.read_reply()
+        yield client
+
+
+@asynccontextmanager
+async def in_memory(
+    *plugins: Plugin | str,
+    config: Mapping[str, str] | Path | None = None,
+    connect: Connect | None = None,
+    connection: Connection | None = None,
+    observer: Observer | None = None,
+) -> AsyncIterator[tuple[MemoryStream, Connection]]:
+    """A session that has just begun: the client's end of its stream, and what plugins see.
+
+    Arguments and errors are those of `smtp`.
+    """
     host = memory_host(config or {}, connect)
     loaded = [_load(plugin, host) for plugin in plugins]
     dispatcher = Dispatcher(loaded, host.run_blocking)
@@ -164,12 +191,10 @@ async def smtp(
     ours, theirs = pipe()
     session = Session(theirs, connection, dispatcher, host, observer)
     task = asyncio.get_running_loop().create_task(session.run())
-    client = SMTPClient(ours, connection)
     try:
-        client.greeting = await client.read_reply()
-        yield client
+        yield ours, connection
     finally:
-        client.end()
+        ours.end()
         await task
         await dispatcher.shutdown()
         log_chain.take_back()
@@ -210,7 +235,8 @@ def memory_host(
 
 def _load(plugin: Plugin | str, host: Host) -> Plugin:
     if isinstance(plugin, str):
-        return load_one(PluginLine.parse(plugin), host)
+        directories = [host.configuration.resolve(text) for text in host.config("plugin_dirs")]
+        return load_one(PluginLine.parse(plugin), host, directories)
     register(plugin, host, (), {})
     return plugin
 

@@ -35,7 +35,8 @@ PATIENCE = 15.0
 """Seconds that anything may take here before the test gives up."""
 
 _REPLY_LINE = re.compile(rb"([2-5][0-9]{2})([ -])([ -~]*)\r\n\Z")
-_RECEIVED = re.compile(rb"Received:[^\n]*\n(?:[ \t][^\n]*\n)*")
+_FOLDED = rb"[^\n]*\n(?:[ \t][^\n]*\n)*"
+_OURS = re.compile(rb"Received:" + _FOLDED + rb"Authentication-Results:" + _FOLDED)
 
 
 class Answer(NamedTuple):
@@ -157,9 +158,9 @@ def blocks(data: bytes, size: int) -> Iterator[bytes]:
 
 
 def without_received(message: bytes) -> bytes:
-    """The message without the one field that the host put on top, which must be there."""
-    match = _RECEIVED.match(message)
-    assert match is not None, f"no Received field on top: {message[:200]!r}"
+    """The message without what the host put on top, Received and Authentication-Results."""
+    match = _OURS.match(message)
+    assert match is not None, f"not our fields on top: {message[:200]!r}"
     return message[match.end() :]
 
 
@@ -208,7 +209,7 @@ class RunningHost:
             self.kill()
             raise AssertionError(f"the host said {line!r} and {self.log()!r}")
         self.listen = line.removeprefix("listening on ").rstrip()
-        host, _, port = self.listen.rpartition(":")
+        host, _, port = self.listen.removeprefix("tls:").rpartition(":")
         self.address = (host, int(port)) if port.isdigit() else ("", 0)
 
     def connect(self, *, greeted: bool = True) -> Client:

@@ -51,11 +51,12 @@ def test_forwarded_and_delivered(postfix: Postfix, tmp_path: Path) -> None:
         rb"Return-Path: <sender@example\.org>\n"
         rb"X-Original-To: recipient@example\.com\n"
         rb"Delivered-To: recipient@example\.com\n"
-        rb"(?=Received: from [^\n]*\n\tby mx\.example\.net \(Postfix\) with QMQP id )",
+        rb"Received: from [^\n]*\n\tby mx\.example\.net \(Postfix\) with QMQP id [^\n]*\n"
+        rb"\tfor [^\n]*\n",
         delivered,
     )
     assert head is not None, delivered[:500]
-    assert without_received(without_received(delivered[head.end() :])) == message
+    assert without_received(delivered[head.end() :]) == message
 
 
 def test_two_megabytes(postfix: Postfix, tmp_path: Path) -> None:

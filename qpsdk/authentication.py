@@ -1,0 +1,103 @@
+"""AUTH in one conversation: what is offered, and who the client turns out to be (RFC 4954)."""
+
+import secrets
+from collections.abc import Callable
+from typing import Final
+
+from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
+from qpsdk.dispatcher import Dispatcher
+from qpsdk.reply import Reply
+from qpsdk.settings import Settings
+from qpsdk.smtp import Auth, Credentials
+from qpsdk.smtp.commands import CommandError
+from qpsdk.smtp.sasl import MECHANISMS, Exchange, new_ticket
+from qpsdk.verdicts import Verdicts
+
+_NOT_OFFERED: Final = Reply.make(502, "AUTH is not offered here", "5.5.1")
+_TLS_FIRST: Final = Reply.make(530, "Must issue a STARTTLS command first", "5.7.0")
+_TWICE: Final = Reply.make(503, "You have authenticated already", "5.5.1")
+_UNKNOWN: Final = Reply.make(504, "Authentication mechanism not offered", "5.5.4")
+
+
+class Authentication:
+    """Asks the plugins who the client is, and keeps count of its attempts."""
+
+    def __init__(
+        self,
+        verdicts: Verdicts,
+        dispatcher: Dispatcher,
+        settings: Settings,
+        clock: Callable[[], float],
+    ) -> None:
+        self._verdicts = verdicts
+        self._connection = verdicts.connection
+        self._settings = settings
+        self._clock = clock
+        self._failed = 0
+        self._relayed_before = False
+        self._mechanisms = [
+            mechanism
+            for mechanism in MECHANISMS
+            if "auth" in dispatcher.hooks or _hook(mechanism) in dispatcher.hooks
+        ]
+
+    @property
+    def offered(self) -> list[str]:
+        """The mechanisms that the client may use now: those that a plugin can judge."""
+        if self._settings.tls_before_auth and self._connection.tls is None:
+            return []
+        return self._mechanisms
+
+    async def begin(self, event: Auth) -> Reply | tuple[Exchange, Reply]:
+        """The reply to AUTH, or where more has to be said, the exchange and its challenge."""
+        if not self._mechanisms:
+            return _NOT_OFFERED
+        if not self.offered:
+            return _TLS_FIRST
+        if self._connection.auth_user:
+            return _TWICE
+        mechanism = event.mechanism.upper()
+        if mechanism not in self.offered:
+            return _UNKNOWN
+        ticket = new_ticket(secrets.token_hex(16), self._clock(), self._settings.me)
+        exchange = Exchange(mechanism, ticket)
+        try:
+            answer = exchange.start(event.initial)
+        except CommandError as error:
+            return error.reply
+        return await self.judge(answer) if isinstance(answer, Credentials) else (exchange, answer)
+
+    async def judge(self, credentials: Credentials) -> Reply:
+        """Ask the plugins of this mechanism, then those of any; the reply."""
+        connection, verdicts = self._connection, self._verdicts
+        self._relayed_before = connection.relay_client
+        for hook in (_hook(credentials.mechanism), "auth"):
+            outcome = await verdicts.ask(hook, connection, connection, *credentials)
+            if outcome.constant is not DECLINED:
+                break
+        reply = verdicts.reply(hook, outcome)
+        assert reply is not None  # the table has one for each answer
+        who = f"{credentials.user.decode('utf-8', 'replace')} ({credentials.mechanism})"
+        if outcome.constant is OK:
+            connection.relay_client = True
+            connection.auth_user = credentials.user
+            connection.auth_mechanism = credentials.mechanism
+            verdicts.log(LOGINFO, f"authenticated as {who}", outcome.plugin)
+        elif reply.code == 535:
+            self._failed += 1
+            verdicts.log(LOGNOTICE, f"authentication failed: {who}", outcome.plugin)
+            if self._failed >= self._settings.limits.failed_auth and not verdicts.closing:
+                verdicts.closing = True
+                text = f"{self._settings.me} Too many failed authentications"
+                return Reply.make(421, text, "4.7.0")
+        return reply
+
+    def forget(self) -> None:
+        """The client begins anew (RFC 3207, 4.2); its failed attempts still count."""
+        if self._connection.auth_user:
+            self._connection.relay_client = self._relayed_before
+        self._connection.auth_user, self._connection.auth_mechanism = b"", ""
+
+
+def _hook(mechanism: str) -> str:
+    return "auth_" + mechanism.lower().replace("-", "_")

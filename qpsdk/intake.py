@@ -1,0 +1,121 @@
+"""A message on its way in: its blocks, its header, its end, and what the plugins make of it."""
+
+from collections.abc import Callable, Collection
+from typing import Final
+
+from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
+from qpsdk.dispatcher import Outcome
+from qpsdk.errors import MessageTooLargeError
+from qpsdk.log import enabled
+from qpsdk.message import Transaction
+from qpsdk.reply import Reply
+from qpsdk.settings import Settings
+from qpsdk.smtp import Engine, MessageEnd
+from qpsdk.trace import add_trace
+from qpsdk.verdicts import Verdicts
+
+_HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
+_SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
+_MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
+
+
+class Intake:
+    """Takes the messages of one connection.
+
+    Attributes:
+        queued: How the queue hook ended, if the last message came so far.
+    """
+
+    def __init__(
+        self,
+        verdicts: Verdicts,
+        engine: Engine,
+        settings: Settings,
+        hooks: Collection[str],
+        clock: Callable[[], float],
+    ) -> None:
+        """`hooks` are those that a plugin has; the silent ones of the others are not asked."""
+        self.queued: Outcome | None = None
+        self._verdicts = verdicts
+        self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
+        self._engine = engine
+        self._settings = settings
+        self._hooks = hooks
+        self._clock = clock
+
+    async def block(self, transaction: Transaction, data: bytes) -> None:
+        """Keep the next bytes of the message, as long as it may be taken."""
+        refusal: Reply | None = None
+        try:
+            if transaction.receive(data):
+                refusal = await self._header_end(transaction)
+        except MessageTooLargeError:
+            refusal = _HEADER_TOO_LARGE
+        except OSError as error:
+            self._log(LOGERROR, f"cannot write to the spool: {error}")
+            refusal = _SPOOL_FAILED
+        if refusal is not None:
+            self._engine.refuse_message(refusal)
+            transaction.close()
+
+    async def _header_end(self, transaction: Transaction) -> Reply | None:
+        """The header has come; the reply that refuses the message for it, if any."""
+        header, limit = transaction.header, self._settings.limits.received
+        assert header is not None
+        # Counting costs, and a short header cannot have that many fields.
+        if header.size > limit * len(b"Received:\n") and header.count("Received") > limit:
+            return _MAIL_LOOP
+        if "data_headers_end" not in self._hooks:
+            return None
+        outcome = await self._ask("data_headers_end", transaction, transaction)
+        reply = self._reply("data_headers_end", outcome)
+        if reply is not None:  # both denials of this hook close, and do not wait for the body
+            self._engine.close(reply)
+        return None
+
+    async def end(self, transaction: Transaction, event: MessageEnd) -> Reply | None:
+        """The message has come: the reply to its final dot; None if we close without."""
+        reply = event.refusal
+        if reply is None and transaction.receive_end(event.size):
+            reply = await self._header_end(transaction)
+        if self._verdicts.closing:
+            return None
+        if reply is not None:
+            self._log(LOGNOTICE, f"message refused: {reply}")
+            return reply
+        return await self._take(transaction)
+
+    async def _take(self, transaction: Transaction) -> Reply:
+        """Offer the whole message to the plugins; the reply to the final dot."""
+        if "data_post_headers" in self._hooks:
+            outcome = await self._ask("data_post_headers", transaction, transaction)
+            if (reply := self._reply("data_post_headers", outcome)) is not None:
+                return reply
+        await add_trace(self._verdicts, transaction, self._settings, self._clock())
+        for hook in ("data_post", "queue_pre", "queue"):
+            if hook != "queue" and hook not in self._hooks:
+                continue
+            outcome = await self._ask(hook, transaction, transaction)
+            reply = self._reply(hook, outcome)
+            if reply is not None:
+                break
+        assert reply is not None  # the table has a reply for each answer of queue
+        if outcome.constant is DONE and reply.code < 300:
+            text = f"{hook}: the plugin itself has told the client that it took the message"
+            self._log(LOGWARN, text, outcome.plugin)
+        if hook == "queue":
+            self._log_queue(transaction, outcome, reply)
+            self.queued = outcome
+        return reply
+
+    def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
+        level = LOGNOTICE if self._verdicts.lost else LOGINFO
+        if not enabled(level):
+            return
+        gone = "; the client was gone and could not be told" if self._verdicts.lost else ""
+        self._log(
+            level,
+            f"{transaction.id} from {transaction.sender}, {transaction.data_size} bytes,"
+            f" recipients: {len(transaction.recipients)}: {reply}{gone}",
+            outcome.plugin,
+        )
