@@ -322,9 +322,9 @@ for size, runs in measured["queue/qmqp_forward_naive"].items():
 
 # %% [markdown]
 # Up to 100 KB nobody would notice, and most mail is smaller. But the sender decides on the size,
-# and several may send at once: twenty clients with 100 MB each are 6 GB. Then the system kills
-# the host, and with it every other conversation. A mail server that anyone can end by sending
-# mail is not one.
+# up to `config/databytes` if there is such a file, and several may send at once: twenty clients
+# with 100 MB each are 6 GB. Then the system kills the host, and with it every other conversation.
+# A mail server that anyone can end by sending mail is not one.
 #
 # The other line is flat. It is [the next chapter](06_streaming.md).
 #
@@ -339,12 +339,10 @@ async with smtp(TakeAll(), NAIVE, connect=fake.connect) as client:
     await client.send(MESSAGE, sender="")
 package = fake.only_message().raw
 print(package[-29:])
+# The netstring of nothing. Without it the server would take the recipient for the sender.
 assert package.endswith(b"\n,0:,21:recipient@example.com,,")
 
 # %% [markdown]
-# The netstring of nothing is `0:,`. It must be there: without it the server would take the first
-# recipient for the sender.
-#
 # **2.** Write a plugin that appends a footer to each message in the hook `data_post`, with
 # `transaction.body_write`, and forgets the LF. Show that the message arrives with one.
 
@@ -383,9 +381,7 @@ class Thrifty(NaiveQMQPForward):
 
 most = await peak("__main__.Thrifty 192.0.2.1", 8_000_000)
 print(f"{most / 8:.0f} times as much in use")
+# One join instead of three: the blocks, and the package made of them. (The last LF is
+# left out here.) As long as a package is in one piece, it takes its own length at least.
+# But the lengths were known before a byte of the message was read. That is the way out.
 assert most < 17
-
-# %% [markdown]
-# One join instead of three: the blocks, and the package made of them. (Left out here: the last
-# LF.) As long as there is a `package` in one piece it does not get better than one message's
-# worth. Note how the lengths were known before a byte of the message was read. That is the way out.

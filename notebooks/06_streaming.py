@@ -226,7 +226,7 @@ for megabytes in 1, 2, 4, 8:
     print(f"{megabytes} MB to forward: {most:.0f} MB in use")
 
 # %% [markdown]
-# One line. What is in use now, a few blocks, rounds to nothing.
+# One more line, and what is in use, a few blocks, rounds to nothing.
 #
 # ## The same on the wire
 #
@@ -379,11 +379,10 @@ recipients = [b"user%04d@example.com" % number for number in range(1_000)]
 package = qmqp.Package.of(10_000_000, b"ann@example.org", recipients)
 added = package.size - package.message_size
 print(added, "bytes")
+# 24 bytes for each recipient. The message travels once for all of them.
 assert added == 1_000 * len(b"20:user0000@example.com,") + 39
 
 # %% [markdown]
-# 24 bytes for each recipient. The message travels once for all of them.
-#
 # **2.** Announce a message of 100,000 bytes, and give `qmqp.deliver` only 70,000. What does it
 # do, and what does the server have in the end?
 
@@ -399,9 +398,7 @@ except QMQPError as error:
     print(error)
 stream.abort()
 await fake.close()
+# It did not send the tail: the server would read the envelope as a part of the message.
+# Without its last byte the package is not whole, and the server discards it.
 assert fake.messages == []
 assert len(fake.discarded) == 1
-
-# %% [markdown]
-# It must not send the tail: the server would read the envelope as a part of the message. Without
-# its last byte the package is not whole, and the server discards it.

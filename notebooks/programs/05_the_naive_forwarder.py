@@ -86,6 +86,13 @@ class TakeAll(Plugin):
         return OK
 
 
+class ShowLog(Plugin):
+    def hook_logging(self, *line):
+        _, _, level, _, _, text = line
+        print(level.name, text)
+        return OK
+
+
 class StartCounting(Plugin):
     def hook_queue(self, transaction):
         tracemalloc.start()
@@ -108,7 +115,7 @@ async def peak(plugin, size):
 async def main():
     fake = FakeQMQPServer()
     fake.script(accept("queued as 1"), defer("disk full"), reject("no"), refuse())
-    async with smtp(TakeAll(), NAIVE, connect=fake.connect) as client:
+    async with smtp(ShowLog(), TakeAll(), NAIVE, connect=fake.connect) as client:
         for _ in range(4):
             print(await client.send(MESSAGE))
     print(fake.only_message().message_size, "bytes arrived")

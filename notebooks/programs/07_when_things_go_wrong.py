@@ -56,6 +56,13 @@ class TakeAll(Plugin):
         return OK
 
 
+class ShowLog(Plugin):
+    def hook_logging(self, *line):
+        _, _, level, _, _, text = line
+        print("   ", level.name, text)
+        return OK
+
+
 class NextQueue(Plugin):
     taken = 0
 
@@ -66,19 +73,20 @@ class NextQueue(Plugin):
 
 async def fate(act):
     """Send a message while the server does one of its acts."""
+    print(act)
     fake, next_queue = FakeQMQPServer(), NextQueue()
     fake.script(act)
-    plugins = TakeAll(), FORWARD, next_queue
+    plugins = ShowLog(), TakeAll(), FORWARD, next_queue
     async with smtp(*plugins, connect=fake.connect) as client:
         reply = await client.send(LARGE)
     await fake.close()
-    print(f"{act!s:28} {len(fake.messages)} {next_queue.taken}  {reply}")
+    print("   ", reply)
+    print(f"    copies: {len(fake.messages)} server, {next_queue.taken} next plugin")
     # Whatever happened: if our client was told yes, there is just one copy.
     assert not reply.accepted or len(fake.messages) + next_queue.taken == 1
 
 
 async def main():
-    print("what the server does, copies there and with the next plugin, our reply")
     for act in ACTS:
         await fate(act)
 
