@@ -382,6 +382,6 @@ class Thrifty(NaiveQMQPForward):
 most = await peak("__main__.Thrifty 192.0.2.1", 8_000_000)
 print(f"{most / 8:.0f} times as much in use")
 # One join instead of three: the blocks, and the package made of them. (The last LF is
-# left out here.) As long as a package is in one piece, it takes its own length at least.
-# But the lengths were known before a byte of the message was read. That is the way out.
+# left out here.) As long as a package is in one piece, it takes its own length. But the
+# lengths were known before a byte of the message was read. That is the way out.
 assert most < 17

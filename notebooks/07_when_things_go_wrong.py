@@ -592,8 +592,8 @@ fake.script(trailing("3:Dno,"))
 async with smtp(ShowLog(), TakeAll(), FORWARD, connect=fake.connect) as client:
     reply = await client.send(SMALL)
 print(reply)
-# The first answer counts: with its comma the server took responsibility. What follows is
-# worth a warning in the log, for the administrator to look into.
+# The first answer counts: with its comma the server took responsibility. What follows
+# is worth a warning in the log, for the administrator to look into.
 assert reply.code == 250
 
 # %% [markdown]

@@ -401,3 +401,20 @@ def test_a_drip_keeps_a_connection_alive() -> None:
         await fake.close()
 
     asyncio.run(main())
+
+
+def test_what_comes_after_a_close_is_reset() -> None:
+    """A server that has closed early lets its reply be read, and resets what still comes."""
+
+    async def main() -> bytes:
+        fake = FakeQMQPServer()
+        fake.script(reject("no", at=5))
+        stream = await fake.connect(ANYWHERE)
+        stream.write(GOOD[:5])
+        said = await stream.read()
+        stream.write(GOOD[5:])
+        with pytest.raises(StreamError, match=RESET):
+            await stream.flush()
+        return said
+
+    assert asyncio.run(asyncio.wait_for(main(), 5)) == b"3:Dno,"
