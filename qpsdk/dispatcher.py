@@ -11,23 +11,8 @@ from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Con
 from qpsdk.hooks import HOOKS, Hook
 from qpsdk.host import HELD_LOOP, Method, RunBlocking
 from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
-
-
-class Outcome(NamedTuple):
-    """How a hook ended.
-
-    Attributes:
-        constant: DECLINED if no plugin had an opinion.
-        message: What the deciding plugin gave with it, or None.
-        plugin: The plugin that decided; empty if none did.
-    """
-
-    constant: Constant
-    message: Any = None
-    plugin: str = ""
-
 
 NO_OPINION: Final = Outcome(DECLINED)
 

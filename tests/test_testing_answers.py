@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from qpsdk import DECLINED, DENY, OK, Answer
-from qpsdk.dispatcher import Outcome
+from qpsdk.message import Outcome
 from qpsdk.testing import assert_answer
 
 

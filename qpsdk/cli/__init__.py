@@ -2,7 +2,7 @@
 
 import sys
 
-from qpsdk.cli import check, hooks, lab, netstring, plugins, qmqp_send, serve, try_
+from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, serve, try_
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
@@ -13,6 +13,7 @@ __all__ = [
     "lab",
     "main",
     "netstring",
+    "new",
     "plugins",
     "qmqp_send",
     "serve",

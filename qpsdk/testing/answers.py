@@ -5,9 +5,8 @@ from inspect import isawaitable
 from typing import Any
 
 from qpsdk.constants import Constant
-from qpsdk.dispatcher import Outcome
 from qpsdk.log import text_of
-from qpsdk.message import Answer
+from qpsdk.message import Answer, Outcome
 
 
 def assert_answer(result: object, expected: Constant, *, match: str = "") -> Any:

@@ -7,12 +7,12 @@ from typing import Any, Final, TypeVar, overload
 
 from qpsdk.address import Address
 from qpsdk.constants import DECLINED, LOGINFO
-from qpsdk.dispatcher import Dispatcher, Outcome
+from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.host import Host
 from qpsdk.loader import PluginLine, load_one, register
-from qpsdk.message import Connection, Transaction
+from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin
 from qpsdk.spool import Spool, SpoolDirectory
 from qpsdk.testing.client import RECIPIENT, SENDER
