@@ -19,6 +19,7 @@ class MemoryStream:
         self._chunks: list[bytes] = []
         self._unread = 0  # bytes in them
         self._ended = False
+        self._deaf = False
         self._reading = False
         self._interrupted = False
         self._error: StreamError | None = None
@@ -63,7 +64,7 @@ class MemoryStream:
         self.writelines([data])
 
     def writelines(self, blocks: Iterable[bytes]) -> None:
-        if self._error is None and not self._peer._ended:
+        if self._error is None and not self._peer._ended and not self._peer._deaf:
             data = b"".join(blocks)
             if data:
                 self._peer._chunks.append(data)
@@ -98,6 +99,11 @@ class MemoryStream:
     async def finish(self) -> None:
         self._lost_callback = None
         self.end()
+        # What the peer still sends is dropped; it may not wait for us to take it.
+        self._deaf = True
+        self._chunks.clear()
+        self._unread = 0
+        self._peer._changed.set()
 
     def abort(self) -> None:
         """Reset the connection: the peer's next read or write fails."""
