@@ -68,7 +68,7 @@ class Config:
         Raises:
             ConfigError: It is not a directory.
         """
-        if isinstance(source, Path) and not source.is_dir():
+        if isinstance(source, Path) and not os.path.isdir(source):
             raise ConfigError(
                 "not a directory; a config directory holds one file a setting", source
             )
@@ -201,7 +201,7 @@ class Config:
                 return
             self._control = self.resolve(text)
             self._seen[self._control] = _state(self._control)
-            if not self._control.is_dir():
+            if not os.path.isdir(self._control):  # a Path raises for a name that is too long
                 told = f"{self._control} is no directory; write one such as /var/qmail/control"
                 raise self.error(QMAIL_CONTROL, self.lines(QMAIL_CONTROL)[0], told)
             self._add(_scan(self._control))

@@ -270,6 +270,15 @@ def test_wrong_qmail_control(folder: Path) -> None:
     )
 
 
+def test_names_that_no_file_can_have(folder: Path) -> None:
+    """A path that is too long for the system is told as one that is not there."""
+    (folder / "qmail_control").write_text("x" * 300 + "\n")
+    with pytest.raises(ConfigError, match=r"qmail_control:1: .*x is no directory; write one such"):
+        Config(folder).get("qmail_control")
+    with pytest.raises(ConfigError, match="not a directory"):
+        Config(folder / ("x" * 300))
+
+
 # Over time
 
 

@@ -87,15 +87,15 @@ class Spins(Plugin):
 @pytest.mark.parametrize(
     ("plugin", "told"),
     [
-        (Waits(), "no end within 0.2 s; waiting at\n"),
-        (Sleeps(), "no end within 0.2 s; held up by\n"),
-        (Spins(), "no end within 0.2 s; held up by\n"),
+        (Waits(), "no end within 0.5 s; waiting at\n"),
+        (Sleeps(), "no end within 0.5 s; held up by\n"),
+        (Spins(), "no end within 0.5 s; held up by\n"),
     ],
 )
 def test_a_hook_that_hangs(plugin: Plugin, told: str) -> None:
     """A hook that hangs fails the test, whatever it does, and is named with its line."""
     started = time.perf_counter()
-    with smtp(plugin, limit=0.2) as client:
+    with smtp(plugin, limit=0.5) as client:
         client.mail()
         with pytest.raises(HangError) as caught:
             client.rcpt()
@@ -107,9 +107,9 @@ def test_a_hook_that_hangs(plugin: Plugin, told: str) -> None:
 
 def test_limit_for_each() -> None:
     """The limit is for each thing that is run, not for all of them."""
-    with Loop(limit=0.4) as loop:
+    with Loop(limit=1) as loop:
         for _ in range(3):
-            loop.run(asyncio.sleep(0.2))
+            loop.run(asyncio.sleep(0.4))
 
 
 def test_in_another_thread() -> None:

@@ -16,14 +16,14 @@ def try_(  # noqa: PLR0917 - each is an option
     plugin: Annotated[
         str | None,
         typer.Argument(
-            metavar="[PLUGIN]",
+            metavar="PLUGIN",
             help="Its name, or the path of its file, such as ./greylist.py.",
             show_default=False,
         ),
     ] = None,
     words: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[WORD | KEY=VALUE]...", help="The rest of its line."),
+        typer.Argument(metavar="WORD|KEY=VALUE", help="The rest of its line."),
     ] = None,
     sender: Annotated[str, typer.Option("--from", help="The sender; '' for the null sender.")] = (
         "sender@example.org"

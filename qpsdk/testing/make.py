@@ -177,8 +177,8 @@ def transaction(
     client.transaction = made
     made.smtputf8 = True
     made.sender = None if sender is None else address(sender)
-    single = isinstance(recipients, str | bytes | Address)
-    made.recipients = [address(one) for one in ([recipients] if single else recipients)]  # type: ignore
+    several = [recipients] if isinstance(recipients, str | bytes | Address) else recipients
+    made.recipients = [address(one) for one in several]
     made.notes.update(notes or {})
     if message is not None:
         _receive(made, [_bytes(message)] if isinstance(message, str | bytes) else message)

@@ -3,8 +3,8 @@
 Each target runs in a process of its own, as many at once as there are processors, and gets an
 equal share of the time. It starts from the corpus in `corpus/`; what it finds besides is kept in
 `.cache/fuzz/`, and goes into the corpus with --keep, minimised. An input that breaks a target is
-saved, printed as a Python literal, and makes the exit status 1; put it into the corpus with the
-fix.
+saved, printed as a Python literal, and makes the exit status 1; write a test of it with
+the fix.
 """
 
 import argparse
