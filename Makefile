@@ -4,10 +4,12 @@
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 60
 
 BIN := .venv/bin
 HOST := .venv/.host
 TOOLS := .venv/.tools
+FUZZER := .venv/.fuzzer
 JUPYTER := .venv/.jupyter
 EXTRAS := fast,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
@@ -22,7 +24,8 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs notebooks bench pins clean debian
+.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz pins clean \
+	debian
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -59,11 +62,17 @@ notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change 
 bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
+chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
 # Best on Debian 12, whose Python 3.11.2 is the oldest we run on: some releases need 3.11.5.
 pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 	@PYTHON="$(PYTHON)" scripts/make-venv.sh .cache/pins
-	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS),notebooks]"
+	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS),notebooks,fuzz]"
 	@{ echo "# What the tests run with, exactly; renew with \`make pins\` (this was" \
 	   "$$(.cache/pins/bin/python --version)), then \`make test\`."; \
 	   .cache/pins/bin/python -m pip freeze --exclude qpsdk; } >.cache/constraints.txt
@@ -84,6 +93,11 @@ $(HOST): pyproject.toml constraints.txt
 $(TOOLS): $(HOST)
 	@echo "Installing the tools into .venv (a minute, once) ..."
 	@$(INSTALL) -e ".[$(EXTRAS)]"
+	@touch $@
+
+# Apart from the tools: there are few systems that it comes for.
+$(FUZZER): $(TOOLS)
+	@$(INSTALL) -e ".[fuzz]"
 	@touch $@
 
 $(JUPYTER): $(TOOLS)
