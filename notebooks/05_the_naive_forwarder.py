@@ -339,7 +339,8 @@ async with smtp(TakeAll(), NAIVE, connect=fake.connect) as client:
     await client.send(MESSAGE, sender="")
 package = fake.only_message().raw
 print(package[-29:])
-# The netstring of nothing. Without it the server would take the recipient for the sender.
+# The netstring of nothing. Without it the server would take the recipient for
+# the sender.
 assert package.endswith(b"\n,0:,21:recipient@example.com,,")
 
 # %% [markdown]
