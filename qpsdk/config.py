@@ -178,9 +178,17 @@ class Config:
         return None
 
     def changed_since(self, before: "Config") -> list[str]:
-        """The settings whose values are others than `before`, in order."""
+        """The settings whose values are others than `before`, in order.
+
+        What had none and has none, a folder say, is not among them.
+        """
         names = self._settings.keys() | before._settings.keys()
-        return sorted(n for n in names if self._settings.get(n) != before._settings.get(n))
+        pairs = {n: (self._settings.get(n), before._settings.get(n)) for n in names}
+        return sorted(
+            n
+            for n, (now, then) in pairs.items()
+            if now != then and (isinstance(now, list) or isinstance(then, list))
+        )
 
     def _parse_line(self, name: str, line: Line, parse: Callable[[str], T]) -> T:
         try:
