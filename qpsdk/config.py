@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -66,12 +67,8 @@ class Config:
         """`source` is a directory, or the texts that its files would hold.
 
         Raises:
-            ConfigError: It is not a directory.
+            ConfigError: It is not a directory, or cannot be read.
         """
-        if isinstance(source, Path) and not source.is_dir():
-            raise ConfigError(
-                "not a directory; a config directory holds one file a setting", source
-            )
         self._source = source
         self._root = source if isinstance(source, Path) else Path("config")
         self._before = before or {}
@@ -164,7 +161,7 @@ class Config:
         Files that are as they were are not read again.
 
         Raises:
-            ConfigError: It is no directory any more.
+            ConfigError: It is no directory any more, or cannot be read.
         """
         if not isinstance(self._source, Path) or self._look() == self._seen:
             return self
@@ -179,8 +176,8 @@ class Config:
 
     def changed_since(self, before: "Config") -> list[str]:
         """The settings whose values are others than `before`, in order."""
-        names = self._settings.keys() | before._settings.keys()
-        return sorted(n for n in names if self._settings.get(n) != before._settings.get(n))
+        now, then = _comparable(self._settings), _comparable(before._settings)
+        return sorted(n for n in now.keys() | then.keys() if now.get(n) != then.get(n))
 
     def _parse_line(self, name: str, line: Line, parse: Callable[[str], T]) -> T:
         try:
@@ -265,34 +262,53 @@ class Config:
             return _File(state, _lines(_text(path, state)))
         except ConfigError as error:
             return _File(state, [], error)
+        except OSError as error:
+            # It may be readable in a moment, such as when there are too many open files.
+            self._seen[path] = ()
+            return _File((), [], ConfigError(f"cannot be read: {error.strerror}", path))
 
     def _look(self) -> dict[Path, _State]:
         """The state of every file that there is, or that was looked for."""
         states = _scan(self._root)
         if self._control is not None:
-            states |= _scan(self._control)
+            with suppress(ConfigError):  # told with its place when all is read
+                states |= _scan(self._control)
         return states | {path: _state(path) for path in self._seen if path not in states}
 
 
+def _comparable(settings: Mapping[str, list[Line] | ConfigError]) -> dict[str, object]:
+    """The settings, with what is wrong as text: two errors are equal only if they are the same."""
+    return {n: found if isinstance(found, list) else str(found) for n, found in settings.items()}
+
+
 def _scan(directory: Path) -> dict[Path, _State]:
-    """The state of each file in a directory that could be a setting."""
+    """The state of each file in a directory that could be a setting.
+
+    Raises:
+        ConfigError: It cannot be read; its settings must not count as gone for that.
+    """
     states: dict[Path, _State] = {}
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
                 if _NAME.fullmatch(entry.name):
                     states[directory / entry.name] = _state(entry)
-    except OSError:
-        return {}
+    except (FileNotFoundError, NotADirectoryError):
+        text = "not a directory; a config directory holds one file a setting"
+        raise ConfigError(text, directory) from None
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", directory) from None
     return {path: state for path, state in states.items() if state}
 
 
 def _state(path: Path | os.DirEntry[str]) -> _State:
-    """The state of a file; empty if there is none."""
+    """The state of a file; empty if there is none, 0 and why if nobody may know."""
     try:
         found = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as error:
+        return (0, error.errno or 0)
     if not stat.S_ISREG(found.st_mode):  # a spool folder in here changes with every message
         return (found.st_mode, found.st_ino)
     return (found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
@@ -302,19 +318,19 @@ def _text(path: Path, state: _State) -> str:
     """What a file holds.
 
     Raises:
-        ConfigError: It cannot be read as UTF-8 text.
+        ConfigError: It is no file of UTF-8 text.
+        OSError: It cannot be read.
     """
     if not state:
         raise ConfigError("no such file", path)
+    if not state[0]:
+        raise OSError(state[1], os.strerror(state[1]))
     if stat.S_ISDIR(state[0]):
         raise ConfigError("cannot be read: Is a directory", path)
     if not stat.S_ISREG(state[0]):  # a pipe would keep us waiting
         raise ConfigError("cannot be read: not a regular file", path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", path) from None
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ConfigError(f"larger than {MAX_FILE} bytes", path)
     try:
