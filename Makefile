@@ -4,25 +4,31 @@
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 60
 
 BIN := .venv/bin
 HOST := .venv/.host
 TOOLS := .venv/.tools
+FUZZER := .venv/.fuzzer
+JUPYTER := .venv/.jupyter
 EXTRAS := fast,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # Tools keep what they keep in here, and read nothing of the user's.
 export PIP_CACHE_DIR := $(CURDIR)/.cache/pip
 export IPYTHONDIR := $(CURDIR)/.cache/ipython
+export JUPYTER_CONFIG_DIR := $(CURDIR)/.cache/jupyter/config
+export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs bench pins clean debian
+.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz pins clean \
+	debian
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(TOOLS)  ## make .venv with the package and all its tools
 
@@ -49,14 +55,24 @@ types: $(TOOLS)  ## check the types
 docs: site/.built  ## build the site into site/
 	@echo "The site is in site/index.html"
 
+notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change it
+	@$(BIN)/jupytext --quiet --sync notebooks/*.py
+	@$(BIN)/jupyter lab $(ARGS) notebooks/00_five_minutes.ipynb
+
 bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
+fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 # Best on Debian 12, whose Python 3.11.2 is the oldest we run on: some releases need 3.11.5.
 pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 	@PYTHON="$(PYTHON)" scripts/make-venv.sh .cache/pins
-	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS)]"
+	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS),notebooks,fuzz]"
 	@{ echo "# What the tests run with, exactly; renew with \`make pins\` (this was" \
 	   "$$(.cache/pins/bin/python --version)), then \`make test\`."; \
 	   .cache/pins/bin/python -m pip freeze --exclude qpsdk; } >.cache/constraints.txt
@@ -64,7 +80,7 @@ pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 
 clean:  ## remove all that make has made here
-	rm -rf .venv .cache .hypothesis site dist
+	rm -rf .venv .cache .hypothesis site dist notebooks/*.ipynb notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # `make run` needs the host only, which installs in seconds; the tools come on top of it.
@@ -79,11 +95,22 @@ $(TOOLS): $(HOST)
 	@$(INSTALL) -e ".[$(EXTRAS)]"
 	@touch $@
 
+# Apart from the tools: there are few systems that it comes for.
+$(FUZZER): $(TOOLS)
+	@$(INSTALL) -e ".[fuzz]"
+	@touch $@
+
+$(JUPYTER): $(TOOLS)
+	@echo "Installing Jupyter into .venv (a minute, once) ..."
+	@$(INSTALL) -e ".[notebooks]"
+	@touch $@
+
 debian: $(TOOLS)
 	@scripts/debian-packages.sh
 
 # Folders are listed too, so that a removed page counts as a change.
 site/.built: $(TOOLS) mkdocs.yml README.md \
-		$(shell find docs/ notebooks qpsdk -name __pycache__ -prune -o -print)
+		$(shell find docs/ notebooks qpsdk -name __pycache__ -prune -o \
+			-name '*.ipynb*' -prune -o -print)
 	@$(BIN)/mkdocs build --strict --quiet
 	@touch $@

@@ -90,9 +90,12 @@ async with smtp(Gone(), Ours()) as client:
 from qpsdk.testing import FakeQMQPServer
 
 fake = FakeQMQPServer()
-async with smtp(Gone(), Ours(), "queue/qmqp_forward 192.0.2.1", connect=fake.connect) as client:
+async with smtp(
+    Gone(), Ours(), "queue/qmqp_forward 192.0.2.1", connect=fake.connect
+) as client:
     reply = await client.send(
-        "Subject: hello\n\nHow are you?\n", recipients=["bob@example.com", "ann@example.com"]
+        "Subject: hello\n\nHow are you?\n",
+        recipients=["bob@example.com", "ann@example.com"],
     )
     print(reply)
 

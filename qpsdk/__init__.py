@@ -43,7 +43,7 @@ from qpsdk.header import Field, Header
 from qpsdk.host import Host
 from qpsdk.lists import AddressList, Listed, NetworkList
 from qpsdk.log import log_line
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
@@ -87,6 +87,7 @@ __all__ = [
     "LogLevel",
     "NetstringError",
     "NetworkList",
+    "Outcome",
     "Parameters",
     "Plugin",
     "PluginError",

@@ -198,7 +198,7 @@ class Config:
                 return
             self._control = self.resolve(text)
             self._seen[self._control] = _state(self._control)
-            if not self._control.is_dir():
+            if not os.path.isdir(self._control):  # a Path raises for a name that is too long
                 told = f"{self._control} is no directory; write one such as /var/qmail/control"
                 raise self.error(QMAIL_CONTROL, self.lines(QMAIL_CONTROL)[0], told)
             self._add(_scan(self._control))
@@ -250,8 +250,9 @@ class Config:
     def _read(self, path: Path) -> _File:
         if not isinstance(self._source, Path) and self._root in path.parents:
             text = self._source.get(path.relative_to(self._root).as_posix())
-            error = ConfigError("no such file", path) if text is None else None
-            return _File((), _lines(text or ""), error)
+            if text is None:
+                return _File((), [], ConfigError("no such file", path))
+            return _checked((), text, path)
         if path not in self._seen:
             self._seen[path] = _state(path)
         state = self._seen[path]
@@ -259,7 +260,7 @@ class Config:
         if before is not None and before.state == state:
             return before
         try:
-            return _File(state, _lines(_text(path, state)))
+            return _checked(state, _text(path, state), path)
         except ConfigError as error:
             return _File(state, [], error)
         except OSError as error:
@@ -293,11 +294,11 @@ def _scan(directory: Path) -> dict[Path, _State]:
             for entry in entries:
                 if _NAME.fullmatch(entry.name):
                     states[directory / entry.name] = _state(entry)
-    except (FileNotFoundError, NotADirectoryError):
-        text = "not a directory; a config directory holds one file a setting"
-        raise ConfigError(text, directory) from None
     except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", directory) from None
+        text = "not a directory; a config directory holds one file a setting"
+        if os.path.isdir(directory):
+            text = f"cannot be read: {error.strerror}"
+        raise ConfigError(text, directory) from None
     return {path: state for path, state in states.items() if state}
 
 
@@ -338,6 +339,13 @@ def _text(path: Path, state: _State) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError("not UTF-8 text", path, line) from None
+
+
+def _checked(state: _State, text: str, path: Path) -> _File:
+    """A file with this text, or with what is wrong with it."""
+    if (at := text.find("\0")) >= 0:  # no path may have one, nor any other value
+        return _File(state, [], ConfigError("a NUL in the text", path, text.count("\n", 0, at) + 1))
+    return _File(state, _lines(text))
 
 
 def _lines(text: str) -> list[Line]:

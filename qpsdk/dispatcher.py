@@ -11,23 +11,8 @@ from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Con
 from qpsdk.hooks import HOOKS, Hook
 from qpsdk.host import HELD_LOOP, Method, RunBlocking
 from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
-
-
-class Outcome(NamedTuple):
-    """How a hook ended.
-
-    Attributes:
-        constant: DECLINED if no plugin had an opinion.
-        message: What the deciding plugin gave with it, or None.
-        plugin: The plugin that decided; empty if none did.
-    """
-
-    constant: Constant
-    message: Any = None
-    plugin: str = ""
-
 
 NO_OPINION: Final = Outcome(DECLINED)
 
@@ -140,7 +125,7 @@ class Dispatcher:
                     if step.blocking or (type(result) not in _PLAIN and isawaitable(result)):
                         waited = True
                         result = await self._wait(step, result, arguments, queued, work)
-                    constant, message = _read(hook, result)
+                    constant, message = read_answer(hook, result)
                 except (Exception, asyncio.CancelledError, SystemExit) as error:
                     if isinstance(error, asyncio.CancelledError) and _is_cancelled(work):
                         raise
@@ -269,31 +254,35 @@ class _TimeLimitError(Exception):
     """A plugin took too long."""
 
 
-class _AnswerError(Exception):
+class AnswerError(Exception):
     """A plugin answered something that its hook does not take."""
 
 
-def _read(hook: Hook, result: Any) -> tuple[Constant, Any]:
-    """Constant and message of what a hook method returned."""
+def read_answer(hook: Hook, result: Any) -> tuple[Constant, Any]:
+    """Constant and message of what a hook method returned.
+
+    Raises:
+        AnswerError: The hook does not take this; the text says what it would.
+    """
     if type(result) is Constant and result in hook.effects:
         return result, None
     if hook.ignored:
         return DECLINED, None
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if not isinstance(constant, Constant):
-        raise _AnswerError(
+        raise AnswerError(
             f"answered {result!r:.200}, which is no constant: return one such as DECLINED"
         )
     if constant not in hook.effects:
         takes = ", ".join(c.name for c in hook.effects)
-        raise _AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
+        raise AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
     return constant, message
 
 
 def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
     """Log a failure; the constant that it counts as."""
     soft = False
-    if isinstance(error, _AnswerError):
+    if isinstance(error, AnswerError):
         log(LOGERROR, str(error))
     elif isinstance(error, _TimeLimitError):
         log(LOGERROR, str(error))

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
@@ -89,6 +90,7 @@ class Host:
         spool: Where large messages have their files.
         tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
             begin with TLS at once need it.
+        random: Chance, which a test can repeat.
     """
 
     configuration: Config
@@ -99,6 +101,7 @@ class Host:
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
     tls: "Callable[[], SSLContext] | None" = None
+    random: Random = field(default_factory=Random)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)

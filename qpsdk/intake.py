@@ -4,10 +4,9 @@ from collections.abc import Callable, Collection
 from typing import Final
 
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
-from qpsdk.dispatcher import Outcome
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.log import enabled
-from qpsdk.message import Transaction
+from qpsdk.message import Outcome, Transaction
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import Engine, MessageEnd

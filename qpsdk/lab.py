@@ -5,7 +5,6 @@ import smtplib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from email.message import EmailMessage
-from importlib.resources import files
 
 from rich.console import Console
 from rich.text import Text
@@ -16,6 +15,7 @@ from qpsdk.errors import SetupError
 from qpsdk.explain import explain
 from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
+from qpsdk.scaffold import sample_config
 from qpsdk.server.host import Server, new_host, run_loop, stop_signal
 from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
@@ -26,7 +26,7 @@ SHOWN_LINES = 20
 """Lines of a message that are shown; of the rest, only how many there are."""
 
 _WELCOME = """\
-A mail host listens on {smtp}; it forwards each message over QMQP to {qmqp}.
+A mail host listens on {smtp}; {forwards}.
 In another terminal, send one:
 
   python3 -c 'import smtplib; smtplib.SMTP("{smtp.host}", {smtp.port}).sendmail(
@@ -34,7 +34,7 @@ In another terminal, send one:
 
 or, if you have it:  swaks --server {smtp} --to friend@example.com
 
-Recipients at example.com are accepted, others refused. Ctrl-C stops.
+{recipients}Ctrl-C stops.
 """
 
 
@@ -86,17 +86,27 @@ class Display:
             self._console.print(Text(f"{connection.id} {who} {text}", style))
 
 
-def run(listen: Endpoint, qmqp: Endpoint, console: Console) -> None:
+def run(
+    listen: Sequence[Endpoint], qmqp: Endpoint, console: Console, config: Config | None = None
+) -> None:
     """Run host and fake server until SIGTERM or SIGINT.
 
+    Args:
+        config: Of the host; else the sample, which forwards to the fake server wherever it is.
+
     Raises:
-        SetupError: An address cannot be listened on.
+        SetupError: An address cannot be listened on, or the config is wrong.
     """
 
     async def main() -> None:
         stopped = stop_signal()
-        async with _lab(listen, qmqp, console) as (smtp_at, qmqp_at):
-            console.print(_WELCOME.format(smtp=smtp_at, qmqp=qmqp_at))
+        async with _lab(listen, qmqp, console, config) as (smtp_at, qmqp_at):
+            forwards = f"it forwards each message over QMQP to {qmqp_at}"
+            recipients = "Recipients at example.com are accepted, others refused. "
+            if config is not None:
+                forwards = f"a fake QMQP server on {qmqp_at}"
+                recipients = ""
+            console.print(_WELCOME.format(smtp=smtp_at, forwards=forwards, recipients=recipients))
             await stopped.wait()
 
     run_loop(main)
@@ -111,7 +121,7 @@ def demo(console: Console) -> None:
 
     async def main() -> None:
         anywhere = Endpoint("127.0.0.1", 0)
-        async with _lab(anywhere, anywhere, console) as (smtp_at, _):
+        async with _lab([anywhere], anywhere, console) as (smtp_at, _):
             refused = await asyncio.to_thread(_send_sample, smtp_at)
         if refused:
             raise SetupError(f"the message was refused: {refused}")
@@ -148,21 +158,25 @@ def fake_qmqp(
 
 @asynccontextmanager
 async def _lab(
-    listen: Endpoint, qmqp: Endpoint, console: Console
+    listen: Sequence[Endpoint], qmqp: Endpoint, console: Console, config: Config | None = None
 ) -> AsyncIterator[tuple[Endpoint, Endpoint]]:
     """Fake server and host at work; their addresses."""
     display = Display(console)
     fake = _fake(display)
     try:
         qmqp_at = await _listen(fake, qmqp)
-        config = sample_config()
-        config["plugins"] = config["plugins"].replace(
-            "127.0.0.1 6280", f"{qmqp_at.host} {qmqp_at.port}"
-        )
-        async with Server(new_host(Config(config)), [listen], display) as server:
+        host = new_host(config or _sample(qmqp_at))
+        async with Server(host, listen, display) as server:
             yield server.endpoints[0], qmqp_at
     finally:
         await fake.close()
+
+
+def _sample(qmqp_at: Endpoint) -> Config:
+    """The sample config, forwarding to there."""
+    config = sample_config()
+    server = f"{qmqp_at.host} {qmqp_at.port}"
+    return Config(config | {"plugins": config["plugins"].replace("127.0.0.1 6280", server)})
 
 
 def _fake(display: Display, profile: str = "strict") -> FakeQMQPServer:
@@ -181,12 +195,6 @@ async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:
         return await fake.listen(endpoint)
     except OSError as error:
         raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
-
-
-def sample_config() -> dict[str, str]:
-    """The sample config directory: the text of each file by its name."""
-    folder = files("qpsdk.scaffold") / "config"
-    return {file.name: file.read_text(encoding="utf-8") for file in folder.iterdir()}
 
 
 def _send_sample(smtp_at: Endpoint) -> str:

@@ -35,6 +35,9 @@ _NUMBERS: Final = {
 # In our own lines only: `logging.addLevelName` would rename every library's CRITICAL and ERROR.
 _NAMES: Final = {number: level.name for level, number in _NUMBERS.items()}
 
+LEVELS: Final = {number: level for level, number in _NUMBERS.items()}
+"""Our level for each number of a record."""
+
 logger: Final = logging.getLogger("qpsdk")
 
 

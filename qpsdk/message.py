@@ -35,6 +35,20 @@ class Answer(NamedTuple):
     seconds: float
 
 
+class Outcome(NamedTuple):
+    """How a hook ended.
+
+    Attributes:
+        constant: DECLINED if no plugin had an opinion.
+        message: What the deciding plugin gave with it, or None.
+        plugin: The plugin that decided; empty if none did.
+    """
+
+    constant: Constant
+    message: Any = None
+    plugin: str = ""
+
+
 @dataclass(slots=True, eq=False)
 class Connection:
     """One client, from connect to disconnect.

@@ -14,7 +14,7 @@ from qpsdk.constants import (
     LOGINFO,
     OK,
 )
-from qpsdk.dispatcher import Dispatcher, Outcome, Work
+from qpsdk.dispatcher import Dispatcher, Work
 from qpsdk.errors import (
     AddressError,
     NonASCIIAddressError,
@@ -24,7 +24,7 @@ from qpsdk.errors import (
 )
 from qpsdk.host import Host
 from qpsdk.intake import Intake
-from qpsdk.message import Connection, Transaction
+from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings

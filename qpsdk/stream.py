@@ -88,9 +88,12 @@ def _is_v6(text: str) -> bool:
 
 
 def _is_name(text: str) -> bool:
-    """Whether a resolver would take it: no label is empty or too long (RFC 1035, 2.3.4)."""
+    """Whether a resolver would take it: no label is empty or too long (RFC 1035, 2.3.4).
+
+    A host called ``unix`` is refused: with its port it would read as a socket's path.
+    """
     try:
-        return bool(text.encode("idna"))
+        return bool(text.encode("idna")) and text != "unix"
     except UnicodeError:
         return False
 

@@ -3,10 +3,10 @@
 from typing import Any, Final, Protocol
 
 from qpsdk.constants import DONE, LOGDEBUG, LOGERROR, LOGNOTICE, LogLevel
-from qpsdk.dispatcher import NO_OPINION, Dispatcher, Outcome, Work
+from qpsdk.dispatcher import NO_OPINION, Dispatcher, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Scene, enabled, log, scene, text_of
-from qpsdk.message import Answer, Connection, Transaction
+from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.reply import Reply
 
 MAX_ANSWERS: Final = 1000

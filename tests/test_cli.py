@@ -47,6 +47,8 @@ def test_help(option: str) -> None:
         "fake-qmqp",
         "lab",
         "netstring",
+        "new",
+        "update",
         "Run plugins on real mail",
         "--version",
     ):
@@ -129,6 +131,7 @@ def test_no_config_directory(tmp_path: Path) -> None:
         (["fake-qmqp", "--script", "x"], "--script: x at character 1: no such act; "),
         (["lab", "--listen", "25"], "'25' is no address; write HOST:PORT"),
         (["lab", "--qmqp", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["lab", "--config", "/no"], "/no: not a directory; a config directory holds"),
         (["serve", "--listen", "25"], "listen: '25' is no address; write HOST:PORT"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

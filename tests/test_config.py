@@ -44,7 +44,7 @@ def test_lines(text: str, lines: list[Line], folder: Path) -> None:
         assert config.get("x") == [line.text for line in lines]
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]))))
+@given(st.lists(st.text(st.characters(exclude_characters="\n\0", exclude_categories=["Cs"]))))
 def test_any_lines(texts: list[str]) -> None:
     """Whatever stands on a line is its value, without the white space around it."""
     values = [(n, text.strip(), None) for n, text in enumerate(texts, 1)]
@@ -90,6 +90,16 @@ def test_not_utf8(folder: Path) -> None:
         Config(folder).get("me")
     assert str(refusal.value) == f"{folder}/me:3: not UTF-8 text"
     assert (refusal.value.path, refusal.value.line) == (folder / "me", 3)
+
+
+def test_nul(folder: Path) -> None:
+    """A NUL is refused with its line: no value can have one, and no path may be made of it."""
+    (folder / "qmail_control").write_bytes(b"# x\n/var/qmail\0/control\n")
+    with pytest.raises(ConfigError) as refusal:
+        Config(folder).value("qmail_control")
+    assert str(refusal.value) == f"{folder}/qmail_control:2: a NUL in the text"
+    with pytest.raises(ConfigError, match="me:1: a NUL in the text"):
+        Config({"me": "\0"}).value("me")
 
 
 def test_unreadable(folder: Path) -> None:
@@ -260,6 +270,15 @@ def test_wrong_qmail_control(folder: Path) -> None:
         f"{folder}/qmail_control:2: {folder}/nowhere is no directory;"
         " write one such as /var/qmail/control"
     )
+
+
+def test_names_that_no_file_can_have(folder: Path) -> None:
+    """A path that is too long for the system is told as one that is not there."""
+    (folder / "qmail_control").write_text("x" * 300 + "\n")
+    with pytest.raises(ConfigError, match=r"qmail_control:1: .*x is no directory; write one such"):
+        Config(folder).get("qmail_control")
+    with pytest.raises(ConfigError, match="not a directory"):
+        Config(folder / ("x" * 300))
 
 
 # Over time

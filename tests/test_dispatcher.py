@@ -19,13 +19,14 @@ from qpsdk import (
     OK,
     Connection,
     Constant,
+    Outcome,
     Plugin,
     PluginError,
     Transaction,
     blocking,
 )
 from qpsdk import dispatcher as module
-from qpsdk.dispatcher import Dispatcher, Outcome, Work
+from qpsdk.dispatcher import Dispatcher, Work
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory

@@ -56,6 +56,7 @@ REFUSED = [
     ("smtp://localhost:25", None),
     ("localhost/25", 25),
     ("unix:", 25),
+    ("unix", 25),  # which would print as unix:25, a path
 ]
 
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from qpsdk import Endpoint
-from qpsdk.errors import StreamConnectError, StreamError
+from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
 from qpsdk.qmqp import Response, Verdict
-from qpsdk.testing import Conversation, FakeQMQPServer
+from qpsdk.testing import Conversation, FakeQMQPServer, MemoryStream
 from qpsdk.testing.qmqp_script import (
     WORDS,
     Act,
@@ -340,3 +340,81 @@ def test_a_seeded_choice() -> None:
 
     assert draw(1) == draw(1) != draw(2)
     assert len(set(draw(1))) > 10
+
+
+@pytest.mark.parametrize("act", [silence(), stall(), late(10)])
+def test_time_limits(act: Act) -> None:
+    """In memory, too, a connection gives up when nothing moves, and when its whole time is over."""
+
+    async def main() -> list[str]:
+        fake = FakeQMQPServer()
+        fake.script(act)
+        seen = []
+        for limits in ({"io_timeout": 0.02}, {"io_timeout": 9.0, "session_timeout": 0.02}):
+            stream = await fake.connect(ANYWHERE, **limits)
+            stream.write(GOOD)
+            with pytest.raises(StreamTimeoutError) as caught:
+                await stream.read()
+            seen.append(str(caught.value))
+            stream.abort()
+        await fake.close()
+        return seen
+
+    assert asyncio.run(main()) == [
+        "no progress for 0.02 s",
+        "the time for the whole session is over",
+    ]
+
+
+def test_time_limit_of_a_write() -> None:
+    """A server that stops reading is given up as well."""
+
+    async def main() -> None:
+        fake = FakeQMQPServer()
+        fake.script(stall(at=10))
+        stream = await fake.connect(ANYWHERE, io_timeout=0.02)
+        stream.write(GOOD)
+        await stream.flush()  # as much as the server reads
+        stream.write(b"x" * 100_000)
+        with pytest.raises(StreamTimeoutError, match=r"no progress for 0\.02 s"):
+            await stream.drain()
+        stream.abort()
+        await fake.close()
+
+    asyncio.run(main())
+
+
+def test_a_drip_keeps_a_connection_alive() -> None:
+    """Each byte begins the time limit anew; that of the whole session ends it all the same."""
+
+    async def main() -> None:
+        fake = FakeQMQPServer()
+        fake.script(drip(delay=0.03))
+        stream = await fake.connect(ANYWHERE, io_timeout=0.5, session_timeout=9.0)
+        assert isinstance(stream, MemoryStream)
+        stream.write(GOOD)
+        came = [await stream.read() for _ in range(20)]  # more than half a second of them
+        assert b"".join(came) == b"24:Kfake, nothing is"
+        stream.set_timeouts(5.0, 0.01)
+        with pytest.raises(StreamTimeoutError, match="the time for the whole session is over"):
+            await stream.read()
+        await fake.close()
+
+    asyncio.run(main())
+
+
+def test_what_comes_after_a_close_is_reset() -> None:
+    """A server that has closed early lets its reply be read, and resets what still comes."""
+
+    async def main() -> bytes:
+        fake = FakeQMQPServer()
+        fake.script(reject("no", at=5))
+        stream = await fake.connect(ANYWHERE)
+        stream.write(GOOD[:5])
+        said = await stream.read()
+        stream.write(GOOD[5:])
+        with pytest.raises(StreamError, match=RESET):
+            await stream.flush()
+        return said
+
+    assert asyncio.run(asyncio.wait_for(main(), 5)) == b"3:Dno,"

@@ -13,11 +13,13 @@ from qpsdk.testing.qmqp_script import (
     close_at,
     defer,
     drip,
+    late,
     parse,
     refuse,
     reject,
     rst,
     stall,
+    unauthorized,
 )
 
 
@@ -35,6 +37,7 @@ from qpsdk.testing.qmqp_script import (
         ("drip(2)", [drip(2)]),
         ("defer(421)", [defer("421")]),
         ("rst, rst(5), stall(5)", [rst(), rst(5), stall(5)]),
+        ("unauthorized('me')", [unauthorized("me")]),
     ],
 )
 def test_parse(text: str, acts: list[Act]) -> None:
@@ -55,12 +58,16 @@ def test_parse(text: str, acts: list[Act]) -> None:
         ("close_at(-1)", "close_at at character 1: at is a number of bytes, not '-1'"),
         ("close_at(1, 2)", "positional arguments but 2 were given; write close_at(offset)"),
         ("late", "missing 1 required positional argument: 'seconds'; write late(seconds)"),
-        ("late(soon)", "late at character 1: delay is a number of seconds, not 'soon'"),
+        (
+            "late(soon)",
+            "late at character 1: delay is a number of seconds, a day at most, not 'soon'",
+        ),
         (
             "defer(x, when=5)",
             "there is no when=; write defer(text, at=, delay=, drip=, cut=, rst=)",
         ),
         ("defer(at=5, x)", "cannot read 'x'; write defer(text, at=, "),
+        ("defer(rst=1)", "defer at character 1: rst is true or false, not 1"),
         ("defer('é')", r"'é' has more than ASCII; write bytes as \xNN"),
     ],
 )
@@ -81,13 +88,27 @@ def test_any_text(text: str) -> None:
     assert parse(", ".join(map(str, acts))) == acts
 
 
+def test_text_beyond_ascii() -> None:
+    """Text is sent as UTF-8, and prints as those bytes."""
+    assert str(defer("é")) == r"defer('\xc3\xa9')"
+    assert parse(r"defer('\xc3\xa9'), defer(é)") == (defer("é"), defer("é"))
+
+
+def test_small_numbers() -> None:
+    """A number prints without an exponent, as it is read."""
+    assert str(late(0.00001)) == "late(0.00001)"
+    assert parse("late(0.00001)") == (late(0.00001),)
+
+
 def test_wrong_numbers() -> None:
     """A number that makes no sense is refused where the act is made."""
     for wrong in (-1, 1.5, "5", True):
         with pytest.raises(ValueError, match="at is a number of bytes"):
             close_at(wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="delay is a number of seconds, not -1"):
+    with pytest.raises(ValueError, match="delay is a number of seconds, a day at most, not -1"):
         accept(delay=-1)
+    with pytest.raises(ValueError, match="a day at most, not inf"):
+        accept(delay=float("inf"))
 
 
 def test_acts_are_values() -> None:

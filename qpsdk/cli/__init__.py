@@ -2,11 +2,23 @@
 
 import sys
 
-from qpsdk.cli import check, hooks, lab, netstring, plugins, qmqp_send, serve
+from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, serve, try_
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
-__all__ = ["app", "check", "hooks", "lab", "main", "netstring", "plugins", "qmqp_send", "serve"]
+__all__ = [
+    "app",
+    "check",
+    "hooks",
+    "lab",
+    "main",
+    "netstring",
+    "new",
+    "plugins",
+    "qmqp_send",
+    "serve",
+    "try_",
+]
 
 
 def main() -> None:

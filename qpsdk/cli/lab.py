@@ -1,12 +1,15 @@
 """`qpsdk lab` and `qpsdk fake-qmqp`: things to watch."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from qpsdk.cli.app import app
+from qpsdk.config import Config
 from qpsdk.errors import SetupError
+from qpsdk.settings import Settings
 from qpsdk.stream import Endpoint
 
 
@@ -48,17 +51,37 @@ def fake_qmqp(
 @app.command("lab")
 def lab_(
     demo: Annotated[bool, typer.Option("--demo", help="Send one message, show it, exit.")] = False,
-    listen: Annotated[str, typer.Option(help="HOST:PORT to take mail at.")] = "127.0.0.1:2525",
+    listen: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT to take mail at; else 127.0.0.1:2525, or as --config says."),
+    ] = None,
     qmqp: Annotated[str, typer.Option(help="HOST:PORT of the fake server.")] = "127.0.0.1:6280",
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            help="The config directory of the host; else a sample, which takes mail for"
+            " example.com and forwards it."
+        ),
+    ] = None,
 ) -> None:
-    """Run a host that forwards to a fake QMQP server, and watch each message pass."""
-    from qpsdk import lab
+    """Run a host that forwards to a fake QMQP server, and watch each message pass.
+
+    With --config, it is a host of yours beside a fake server: whether it forwards there, its
+    plugins say.
+    """
+    from qpsdk import lab, log
 
     console = Console(highlight=False, soft_wrap=True)
     if demo:
         lab.demo(console)
+    elif config is None:
+        lab.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console)
     else:
-        lab.run(_endpoint(listen), _endpoint(qmqp), console)
+        configuration = Config(config)
+        settings = Settings.read(configuration)
+        log.configure(settings.loglevel)
+        texts = [listen] if listen else settings.listen or ["127.0.0.1:2525"]
+        lab.run([_endpoint(text) for text in texts], _endpoint(qmqp), console, configuration)
 
 
 def _endpoint(text: str, *, unix: bool = False) -> Endpoint:

@@ -12,7 +12,6 @@ It teaches `@blocking`, for a hook that must wait for something outside, and `co
 with DONE, for a reply of one's own.
 """
 
-import random
 import shutil
 import subprocess
 
@@ -51,7 +50,7 @@ class QuitFortune(Plugin):
         """The lines of one saying; none if there is none."""
         if self.program is None:
             sayings = self.config("fortunes")
-            return [random.choice(sayings)] if sayings else []
+            return [self.qp.random.choice(sayings)] if sayings else []
         try:
             done = subprocess.run(
                 [self.program, "-s"],

@@ -70,9 +70,13 @@ class Server:
     """
 
     def __init__(
-        self, host: Host, listen: Sequence[Endpoint], observer: Observer | None = None
+        self,
+        host: Host,
+        listen: Sequence[Endpoint],
+        observer: Observer | None = None,
+        dispatcher: Dispatcher | None = None,
     ) -> None:
-        """Load the plugins.
+        """Load the plugins of `config/plugins`, or take those of a `dispatcher`.
 
         Raises:
             SetupError: One cannot be loaded, or the spool cannot be used.
@@ -81,7 +85,7 @@ class Server:
         self._host = host
         self._listen = listen
         self._observer = observer
-        self._dispatcher: Dispatcher = load(host)
+        self._dispatcher = dispatcher or load(host)
         self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()

@@ -32,6 +32,7 @@ class FakeDNSServer:
     Attributes:
         queries: All that was asked, in order of arrival.
         failures: Datagrams that were no query, and why; they get no answer.
+        endpoint: Where it listens, once it does.
 
     >>> import dns.asyncresolver
     >>> async def main():
@@ -53,6 +54,7 @@ class FakeDNSServer:
         """`negative_ttl` is for how many seconds a "no" holds; with None nothing says so."""
         self.queries: list[Query] = []
         self.failures: list[str] = []
+        self.endpoint = ANY_PORT
         self._negative_ttl = negative_ttl
         self._records: dict[dns.name.Name, dict[dns.rdatatype.RdataType, dns.rrset.RRset]] = {}
         self._rcodes: dict[dns.name.Name, dns.rcode.Rcode] = {}
@@ -108,7 +110,8 @@ class FakeDNSServer:
             lambda: _Protocol(self), local_addr=(endpoint.host, endpoint.port)
         )
         host, port = self._transport.get_extra_info("sockname")[:2]
-        return Endpoint(host, port)
+        self.endpoint = Endpoint(host, port)
+        return self.endpoint
 
     def close(self) -> None:
         """Stop answering."""

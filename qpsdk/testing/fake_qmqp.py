@@ -151,8 +151,16 @@ class FakeQMQPServer:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
-    async def connect(self, _: Endpoint, /, **_limits: float | None) -> Stream:
-        """A connection to this server in memory: a `qpsdk.plugin.Connect` for any endpoint.
+    async def connect(
+        self,
+        _: Endpoint,
+        /,
+        *,
+        connect_timeout: float | None = None,  # noqa: ARG002 - it stands at once, or never
+        io_timeout: float | None = None,
+        session_timeout: float | None = None,
+    ) -> Stream:
+        """A connection to this server in memory: a `qpsdk.host.Connect` for any endpoint.
 
         Raises:
             StreamConnectError: The script says `refuse`.
@@ -161,6 +169,7 @@ class FakeQMQPServer:
             self._next_act()
             raise StreamConnectError("cannot connect: Connection refused")
         client, server = pipe()
+        client.set_timeouts(io_timeout, session_timeout)
         self._begin(server)
         return client
 
@@ -280,14 +289,16 @@ class FakeQMQPServer:
 
 
 async def _hang_up(stream: Stream) -> None:
-    """Close as a program does that exits: if something is unread, the system makes it a reset."""
+    """Close as a program does that exits: what is unread, or still comes, makes it a reset."""
     if not isinstance(stream, MemoryStream):
         await stream.flush()
         stream.abort()
-    elif stream.input_waiting:
-        stream.abort()
-    else:
-        await stream.finish()
+        return
+    if not stream.input_waiting:
+        stream.end()
+        if not await stream.read():
+            return
+    stream.abort()
 
 
 async def _reset(stream: Stream) -> None:

@@ -72,12 +72,17 @@ class FakeSMTPServer:
     ['CONNECT', 'HELO me', 'MAIL', 'RCPT two@example.com', 'QUIT']
     """
 
-    def __init__(self, name: str = "fake.example.com") -> None:
-        """`name` is what it calls itself."""
+    def __init__(self, name: str = "fake.example.com", *, keep: int | None = None) -> None:
+        """Make a server; it serves once it listens, or somebody connects.
+
+        Args:
+            name: What it calls itself.
+            keep: Bytes of each message that are kept; None for all.
+        """
         self.messages: list[CapturedMail] = []
         self.commands: list[str] = []
         self._host = memory_host({"me": name})
-        self._script = _Script(self)
+        self._script = _Script(self, keep)
         register(self._script, self._host, (), {})
         self._dispatcher = Dispatcher([self._script], self._host.run_blocking)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -151,8 +156,9 @@ class _Script(Plugin):
         answers: By step and address, what is told to the client; None closes.
     """
 
-    def __init__(self, fake: FakeSMTPServer) -> None:
+    def __init__(self, fake: FakeSMTPServer, keep: int | None) -> None:
         super().__init__()
+        self._keep = keep
         self._fake = fake
         self.answers: dict[tuple[Step, bytes], tuple[int, str] | None] = {}
 
@@ -179,13 +185,23 @@ class _Script(Plugin):
         """Keep the message as it came: after this, a Received field of ours is added."""
         assert transaction.sender is not None
         transaction.notes[_MAIL] = CapturedMail(
-            b"".join(transaction.message_blocks()),
+            self._kept(transaction),
             transaction.sender.address,
             tuple(recipient.address for recipient in transaction.recipients),
             transaction.connection.hello_host,
             transaction.notes[_PARAMS],
         )
         return DECLINED
+
+    def _kept(self, transaction: Transaction) -> bytes:
+        if self._keep is None:
+            return b"".join(transaction.message_blocks())
+        kept = b""
+        for block in transaction.message_blocks():
+            if len(kept) >= self._keep:
+                break
+            kept += block[: self._keep - len(kept)]
+        return kept
 
     def hook_queue(self, transaction: Transaction) -> Result:
         code, _ = self.answers.get(("DOT", b""), (250, "")) or (451, "")

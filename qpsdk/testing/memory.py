@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from qpsdk.errors import StreamError, StreamInterruptedError
+from qpsdk.errors import StreamError, StreamInterruptedError, StreamTimeoutError
 from qpsdk.stream import TLS
 
 ROOM = 64 * 1024
@@ -19,11 +19,25 @@ class MemoryStream:
         self._chunks: list[bytes] = []
         self._unread = 0  # bytes in them
         self._ended = False
+        self._deaf = False
         self._reading = False
         self._interrupted = False
         self._error: StreamError | None = None
         self._changed = asyncio.Event()
         self._lost_callback: Callable[[], None] | None = None
+        self._io_timeout: float | None = None
+        self._deadline: float | None = None
+
+    def set_timeouts(self, io_timeout: float | None, session_timeout: float | None) -> None:
+        """Have what waits too long raise StreamTimeoutError, as on a socket.
+
+        Args:
+            io_timeout: Seconds that the peer may neither take nor give a byte; None for ever.
+            session_timeout: Seconds from now on for all; None for ever.
+        """
+        now = asyncio.get_running_loop().time()
+        self._io_timeout = io_timeout
+        self._deadline = None if session_timeout is None else now + session_timeout
 
     @property
     def input_waiting(self) -> bool:
@@ -50,7 +64,7 @@ class MemoryStream:
         self.writelines([data])
 
     def writelines(self, blocks: Iterable[bytes]) -> None:
-        if self._error is None and not self._peer._ended:
+        if self._error is None and not self._peer._ended and not self._peer._deaf:
             data = b"".join(blocks)
             if data:
                 self._peer._chunks.append(data)
@@ -88,6 +102,11 @@ class MemoryStream:
     async def finish(self) -> None:
         self._lost_callback = None
         self.end()
+        # What the peer still sends is dropped; it may not wait for us to take it.
+        self._deaf = True
+        self._chunks.clear()
+        self._unread = 0
+        self._peer._changed.set()
 
     def abort(self) -> None:
         """Reset the connection: the peer's next read or write fails."""
@@ -117,7 +136,24 @@ class MemoryStream:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._changed.clear()
-            await self._changed.wait()
+            try:
+                async with asyncio.timeout_at(self._next_limit()):
+                    await self._changed.wait()
+            except TimeoutError:
+                raise self._too_late() from None
+
+    def _next_limit(self) -> float | None:
+        if self._io_timeout is None:
+            return self._deadline
+        idle = asyncio.get_running_loop().time() + self._io_timeout
+        return idle if self._deadline is None else min(idle, self._deadline)
+
+    def _too_late(self) -> StreamTimeoutError:
+        if self._deadline is None or asyncio.get_running_loop().time() < self._deadline:
+            return StreamTimeoutError(f"no progress for {self._io_timeout:g} s")
+        error = StreamTimeoutError("the time for the whole session is over")
+        self._error = self._error or error  # over for good
+        return error
 
 
 def pipe() -> tuple[MemoryStream, MemoryStream]:

@@ -15,6 +15,7 @@ import inspect
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum, auto
 from typing import Final, ParamSpec, TypedDict, Unpack
@@ -72,8 +73,8 @@ class Act:
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 0):
                 raise ValueError(f"{name} is a number of bytes, not {value!r}")
-        if type(self.delay) not in (int, float) or self.delay < 0:
-            raise ValueError(f"delay is a number of seconds, not {self.delay!r}")
+        if type(self.delay) not in (int, float) or not 0 <= self.delay <= 86_400:
+            raise ValueError(f"delay is a number of seconds, a day at most, not {self.delay!r}")
 
     def __repr__(self) -> str:
         return self.name
@@ -111,13 +112,17 @@ def _word(function: Callable[P, Act]) -> Callable[P, Act]:
 
 def _written(value: object) -> str:
     """An argument as it is written here and on the command line: bytes and text are the same."""
-    return repr(value)[1:] if isinstance(value, bytes) else repr(value)
+    if isinstance(value, str | bytes):
+        return repr(_bytes(value))[1:]
+    return f"{Decimal(repr(value)):f}" if isinstance(value, float) else repr(value)  # no exponent
 
 
 def _replies(reply: bytes | None, how: How) -> Act:
     unknown = how.keys() - How.__annotations__.keys()
     if unknown:
         raise TypeError(f"there is no {min(unknown)}=")
+    if type(how.get("rst", False)) is not bool:
+        raise ValueError(f"rst is true or false, not {how['rst']!r}")
     return Act(
         reply=reply,
         at=how.get("at"),
@@ -158,9 +163,9 @@ def reject(text: str | bytes = "no", **how: Unpack[How]) -> Act:
 
 
 @_word
-def unauthorized(client: str = "unknown[127.0.0.1]") -> Act:
+def unauthorized(client: str | bytes = "unknown[127.0.0.1]") -> Act:
     """D before anything is read, in Postfix's words to a client that it does not know."""
-    text = f"Error: {client} is not authorized to use this service"
+    text = b"Error: %b is not authorized to use this service" % _bytes(client)
     return _says(Verdict.REJECTED, text, {"at": 0})
 
 

@@ -18,7 +18,6 @@ options, with what they are unless given::
 QMQP is plain text and knows no password: let it cross loopback or a VPN only.
 """
 
-from collections.abc import Callable, Iterable
 from itertools import chain
 
 from qpsdk import (
@@ -28,6 +27,7 @@ from qpsdk import (
     LOGINFO,
     LOGWARN,
     OK,
+    Constant,
     Endpoint,
     Host,
     Plugin,
@@ -49,7 +49,7 @@ TRY_LATER = DENYSOFT, "Cannot queue the message now, try again later"
 
 
 class QMQPForward(Plugin):
-    """Hand the message to a QMQP server; its K is our OK, its Z DENYSOFT, its D DENY."""
+    """Hand a message to a QMQP server; its K is our OK, its Z DENYSOFT, its D DENY."""
 
     def register(
         self,
@@ -74,51 +74,45 @@ class QMQPForward(Plugin):
             rest=seconds("rest", rest),
         )
         self.asks_on = is_second("on_defer", on_defer, "tell", "next")
-        self.connect_timeout = seconds("connect_timeout", connect_timeout)
-        self.io_timeout = seconds("io_timeout", io_timeout)
-        # The host gives up in time for the client to hear of it, and we in time for the host.
+        self.set_time_limits(connect_timeout, io_timeout, session_timeout)
+
+    def set_time_limits(self, connect: str, io: str, session: str) -> None:
+        """Read the three options: they must fit into each other and into the hook's."""
+        self.connect_timeout = seconds("connect_timeout", connect)
+        self.io_timeout = seconds("io_timeout", io)
+        # The host gives up before its client does, and we before the host.
         limit = self.time_limit("queue")
         self.session_timeout = min(limit * 0.9, qmqp.SESSION_TIMEOUT)
-        if session_timeout:
-            self.session_timeout = seconds("session_timeout", session_timeout)
-        qmqp.check_time_limits(self.connect_timeout, self.io_timeout, self.session_timeout)
+        if session:
+            self.session_timeout = seconds("session_timeout", session)
+        mine = self.connect_timeout, self.io_timeout, self.session_timeout
+        qmqp.check_time_limits(*mine)
         if self.session_timeout >= limit:
             raise ValueError(
-                f"session_timeout={session_timeout}: the host gives this plugin {limit:g} seconds"
-                " (timeout=); write less"
+                f"session_timeout={session}: the host gives this plugin {limit:g}"
+                " seconds (timeout=); write less"
             )
         if self.connect_timeout * len(self.servers) >= self.session_timeout:
             raise ValueError(
-                f"connect_timeout={self.connect_timeout:g}: for {len(self.servers)} server(s) it"
-                f" does not fit into session_timeout={self.session_timeout:g}"
+                f"connect_timeout={mine[0]:g}: for {len(self.servers)} server(s) it"
+                f" does not fit into session_timeout={mine[2]:g}"
             )
 
     async def hook_queue(self, transaction: Transaction) -> Result:
-        """Try one server after the other, as long as it is certain that none has the message."""
-        assert transaction.sender is not None
+        """Try one server after the other, as long as surely none has the message."""
         started = self.qp.clock()
-        # A plugin may have left the last line open; qmail cannot deliver such a message.
-        last_lf = b"" if transaction.ends_in_lf() else b"\n"
         try:
-            package = qmqp.Package.of(
-                transaction.message_size() + len(last_lf),
-                transaction.sender.address,
-                [recipient.address for recipient in transaction.recipients],
-                smtputf8=transaction.smtputf8,
-            )
+            package = self.package(transaction)
         except QMQPError as error:
             self.log(LOGERROR, f"not sent: {error}")
             return TRY_LATER
-        answer: Result = TRY_LATER
+        answer = TRY_LATER
         for server in self.servers.candidates():
             time_left = self.session_timeout - max(self.qp.clock() - started, 0)
             if time_left <= 0:
                 break
-            message = chain(transaction.message_blocks(), [last_lf])
             try:
-                response = await self.send(
-                    server, package, message, transaction.hand_over, time_left
-                )
+                response = await self.send(server, package, transaction, time_left)
             except (QMQPResponseError, StreamError) as error:
                 self.servers.failed(server)
                 self.log(LOGERROR, f"{server}: {error}")
@@ -126,37 +120,62 @@ class QMQPForward(Plugin):
                     break  # the next server might deliver it a second time
                 continue
             self.servers.answered(server)
-            constant, verb = ANSWERS[response.verdict]
-            text = response.text.decode("ascii", "replace")
             ms = round((self.qp.clock() - started) * 1000)
-            what = (package.message_size, "bytes for", len(transaction.recipients), "recipients")
-            self.log(LOGINFO, server, verb, *what, "in", ms, "ms:", text)
-            if response.excess:
-                self.log(LOGWARN, f"{server}: ignoring {response.excess} bytes after its answer")
-            answer = constant, text
-            if constant is not DENYSOFT or not self.asks_on:
+            count = len(transaction.recipients)
+            sent = f"{package.message_size} bytes for {count} recipients in {ms} ms"
+            answer = self.answer(server, response, sent)
+            if answer[0] is not DENYSOFT or not self.asks_on:
                 break
         return answer
+
+    def package(self, transaction: Transaction) -> qmqp.Package:
+        """All that goes before and after the message; its lengths are known by now."""
+        assert transaction.sender is not None
+        return qmqp.Package.of(
+            transaction.message_size() + len(last_lf(transaction)),
+            transaction.sender.address,
+            [recipient.address for recipient in transaction.recipients],
+            smtputf8=transaction.smtputf8,
+        )
 
     async def send(
         self,
         server: Endpoint,
         package: qmqp.Package,
-        message: Iterable[bytes],
-        hand_over: Callable[[], None],
+        transaction: Transaction,
         time_left: float,
     ) -> qmqp.Response:
-        """Send the package: the lengths first, then header and body, then the envelope."""
+        """One try: the lengths first, then the message in blocks, then the envelope."""
         stream = await self.qp.connect(
             server,
             connect_timeout=min(self.connect_timeout, time_left),
             io_timeout=self.io_timeout,
             session_timeout=time_left,
         )
+        message = chain(transaction.message_blocks(), [last_lf(transaction)])
         try:
-            return await qmqp.deliver(stream, package, message, hand_over)
+            return await qmqp.deliver(stream, package, message, transaction.hand_over)
         finally:
             stream.abort()
+
+    def answer(
+        self,
+        server: Endpoint,
+        response: qmqp.Response,
+        sent: str,
+    ) -> tuple[Constant, str]:
+        """What the server said, for our client and for the log."""
+        constant, verb = ANSWERS[response.verdict]
+        text = response.text.decode("ascii", "replace")
+        self.log(LOGINFO, server, verb, f"{sent}: {text}")
+        if excess := response.excess:
+            self.log(LOGWARN, f"{server}: ignoring {excess} bytes after its answer")
+        return constant, text
+
+
+def last_lf(transaction: Transaction) -> bytes:
+    """The LF that a plugin left off the last line; qmail cannot deliver without it."""
+    return b"" if transaction.ends_in_lf() else b"\n"
 
 
 def seconds(option: str, text: str) -> float:

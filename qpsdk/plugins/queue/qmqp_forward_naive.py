@@ -38,24 +38,20 @@ class NaiveQMQPForward(Plugin):
         """Take the one server that there is."""
         self.server = qmqp.parse_server(server, port)
 
-    async def hook_queue(self, transaction: Transaction) -> Result:
-        """Send the package; anything but a clear answer is DENYSOFT."""
-        try:
-            response = await self.send(transaction)
-        except (QMQPError, StreamError) as error:
-            self.log(LOGERROR, f"{self.server}: {error}")
-            return DENYSOFT, "Cannot queue the message now, try again later"
-        return ANSWERS[response.verdict], response.text.decode("ascii", "replace")
-
-    async def send(self, transaction: Transaction) -> qmqp.Response:
-        """One connection: write, then read until there is an answer."""
+    def package(self, transaction: Transaction) -> bytes:
+        """The message, the sender and each recipient as netstrings, all in one more."""
         assert transaction.sender is not None
         message = b"".join(transaction.message_blocks())
         if message and not message.endswith(b"\n"):
             message += b"\n"
         sender = transaction.sender.address
         recipients = [recipient.address for recipient in transaction.recipients]
-        package = netstring.encode(b"".join(map(netstring.encode, [message, sender, *recipients])))
+        parts = [message, sender, *recipients]
+        return netstring.encode(b"".join(map(netstring.encode, parts)))
+
+    async def send(self, transaction: Transaction) -> qmqp.Response:
+        """One connection: write, then read until there is an answer."""
+        package = self.package(transaction)
         stream = await self.qp.connect(
             self.server,
             connect_timeout=qmqp.CONNECT_TIMEOUT,
@@ -72,3 +68,12 @@ class NaiveQMQPForward(Plugin):
             raise decoder.finish()
         finally:
             stream.abort()
+
+    async def hook_queue(self, transaction: Transaction) -> Result:
+        """Tell our client what the server said; without an answer, to come again."""
+        try:
+            response = await self.send(transaction)
+        except (QMQPError, StreamError) as error:
+            self.log(LOGERROR, f"{self.server}: {error}")
+            return DENYSOFT, "Cannot queue the message now, try again later"
+        return ANSWERS[response.verdict], response.text.decode("ascii", "replace")

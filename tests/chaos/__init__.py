@@ -1,0 +1,1 @@
+"""A campaign of faults, after which the books must balance: `make chaos`."""

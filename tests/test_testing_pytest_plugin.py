@@ -1,0 +1,124 @@
+"""The fixtures, as pytest finds them by the entry point that pyproject.toml declares."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
+
+TESTS = '''
+"""An author's tests."""
+
+import unittest
+
+from qpsdk import DENY, DENYSOFT, LOGINFO, OK, Plugin
+from qpsdk.testing import PluginContract, assert_answer, ask, memory_host, plugin, run
+
+
+class Grey(Plugin):
+    """Puts off each recipient once, and is the plugin that all the tests are about."""
+
+    def register(self, qp, wait="300"):
+        self.wait = int(wait)
+        self.seen = {}
+
+    def hook_rcpt(self, transaction, recipient, params):
+        first = self.seen.setdefault(recipient, self.qp.clock())
+        self.log(LOGINFO, "seen", recipient)
+        if self.qp.clock() - first < self.wait:
+            return DENYSOFT, "come back later"
+        return OK
+
+
+def test_smtp(smtp, clock, fake_qmqp, log):
+    client = smtp(Grey(), "queue/qmqp_forward 192.0.2.1", connect=fake_qmqp.connect, clock=clock)
+    assert str(client.send("Subject: hi\\n\\n")) == "450 4.7.1 come back later"
+    clock.advance(301)
+    assert str(client.send("Subject: hi\\n\\n")).startswith("250 2.0.0 ")
+    assert fake_qmqp.only_message().recipients == (b"recipient@example.com",)
+    seen = log.lines(level=LOGINFO, plugin="Grey", hook="rcpt")
+    assert seen == ["seen <recipient@example.com>"] * 2
+
+
+def test_hook(clock):
+    grey = plugin(Grey, 60, qp=memory_host(clock=clock))
+    assert_answer(run(ask(grey, "rcpt")), DENYSOFT, match="later")
+    clock.advance(61)
+    assert_answer(run(ask(grey, "rcpt")), OK)
+
+
+def test_fake_smtp(fake_smtp, smtp):
+    fake_smtp.answer("RCPT", 550, "no")
+    assert fake_smtp.messages == []
+
+
+def test_fake_dns(fake_dns):
+    assert fake_dns.endpoint.port
+
+
+class TestContract(PluginContract):
+    plugin = Grey, 60
+    examples = 2
+
+
+class TestContractToo(PluginContract, unittest.TestCase):
+    plugin = Grey
+    examples = 2
+    test_large_message = test_many_recipients = test_leaves_nothing_behind = None
+    test_disconnects = test_holds_no_loop = None
+
+
+def test_that_fails(log):
+    assert "nothing of the kind" in log
+'''
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with an author's tests, and the package as if it were installed beside it."""
+    scripts = tomllib.loads(PYPROJECT.read_text())["project"]["entry-points"]["pytest11"]
+    installed = tmp_path / "site" / "kit-1.dist-info"
+    installed.mkdir(parents=True)
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: kit\nVersion: 1\n")
+    lines = [f"{name} = {value}" for name, value in scripts.items()]
+    (installed / "entry_points.txt").write_text("\n".join(["[pytest11]", *lines, ""]))
+    (tmp_path / "test_grey.py").write_text(TESTS)
+    return tmp_path
+
+
+@pytest.mark.parametrize("options", [[], ["-n", "2"]], ids=["alone", "xdist"])
+def test_authors_tests(project: Path, options: list[str]) -> None:
+    """An author's tests pass without any configuration, one after the other and in parallel."""
+    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    result = subprocess.run(
+        [*command, "-W", "error", "--deselect", "test_grey.py::test_that_fails"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "19 passed" in result.stdout
+
+
+def test_a_failure_shows_the_log(project: Path) -> None:
+    """A test that misses something in the log shows what there is."""
+    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "that_fails"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert result.returncode == 1
+    assert "'nothing of the kind' in <the log: empty>" in result.stdout

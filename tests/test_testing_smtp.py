@@ -1,0 +1,166 @@
+"""The client in memory: its methods, in both forms."""
+
+import asyncio
+import inspect
+from typing import Any
+
+import pytest
+
+from qpsdk import DENY, DENY_DISCONNECT, OK, Plugin, StreamError
+from qpsdk.testing import Clock, FakeQMQPServer, SMTPClient, Step, SyncSMTPClient, smtp
+
+
+class Yes(Plugin):
+    """Takes all but from or to no@example.org."""
+
+    def hook_rcpt(self, transaction: Any, recipient: Any, params: Any) -> Any:
+        return DENY if recipient.user == b"no" else OK
+
+    def hook_mail(self, transaction: Any, sender: Any, params: Any) -> Any:
+        return DENY if sender.user == b"no" else OK
+
+    def hook_queue(self, transaction: Any) -> Any:
+        self.message = b"".join(transaction.body_blocks())
+        return OK
+
+
+def test_step_by_step() -> None:
+    """Each command has its method, with something usual to say."""
+    yes = Yes()
+    with smtp(yes) as client:
+        assert client.greeting.code == 220
+        assert client.mail("a@x", "BODY=8BITMIME").accepted
+        assert client.rcpt("b@y").accepted
+        assert client.data().code == 354
+        assert client.send_data("Subject: hi\n\n.dot\n").accepted
+        assert client.quit().code == 221
+        with pytest.raises(StreamError):
+            client.command("NOOP")
+    assert client.transcript.endswith(
+        "C: MAIL FROM:<a@x> BODY=8BITMIME\n"
+        "S: 250 2.1.0 Sender OK\n"
+        "C: RCPT TO:<b@y>\n"
+        "S: 250 2.1.5 Recipient OK\n"
+        "C: DATA\n"
+        "S: 354 Go ahead, end with a dot on a line of its own\n"
+        "C: Subject: hi\n"
+        "C:\n"
+        "C: ..dot\n"
+        "C: .\n"
+        "S: 250 2.0.0 Queued\n"
+        "C: QUIT\n"
+        "S: 221 2.0.0 mx.example.com Closing the connection\n"
+        "C: NOOP\n"
+        "S: <closes>"
+    )
+    assert yes.message == b"\n.dot\n"
+
+
+def test_hello() -> None:
+    """EHLO is said before MAIL if nothing of the kind was; HELO may be chosen."""
+    with smtp(Yes()) as client:
+        client.mail()
+        assert client.transcript.splitlines()[1] == "C: EHLO client.example.org"
+    with smtp(Yes()) as client:
+        client.hello("me", "HELO")
+        client.mail()
+        assert "EHLO" not in client.transcript
+
+
+def test_refusals() -> None:
+    """`send` gives the reply that refuses, of whatever step."""
+    with smtp(Yes()) as client:
+        assert str(client.send("x", sender="no@example.org")) == "550 5.7.1 Not accepted here"
+        assert client.send("x", recipients=["no@example.org", "a@b"]).code == 250
+        assert client.send("x", recipients=["no@example.org"]).code == 550
+    with smtp() as client:
+        assert client.send("x").code == 450
+
+
+@pytest.mark.parametrize(
+    ("message", "body"),
+    [
+        ([b"Subject: x\r", b"\n\r\n.", b"a\n.", b".b"], b"\n.a\n..b\n"),
+        ([b"\n", b".", b"\n", b""], b"\n.\n"),
+        ("x: y\n\nlast", b"\nlast\n"),
+        ([], b""),
+        ("", b""),
+    ],
+)
+def test_blocks(message: Any, body: bytes) -> None:
+    """A message may come in blocks, cut wherever; its dots and line ends come through."""
+    yes = Yes()
+    with smtp(yes) as client:
+        assert client.send(message).code == 250
+    assert yes.message == body
+
+
+def test_a_server_that_closes_while_it_is_sent() -> None:
+    """A server that refuses in the midst of a large message is heard, and nobody hangs."""
+
+    class Refuses(Yes):
+        def hook_data_headers_end(self, transaction: Any) -> Any:
+            return DENY_DISCONNECT
+
+    with smtp(Refuses()) as client:
+        client.mail()
+        client.rcpt()
+        reply = client.data([b"Subject: x\n\n", *[b"x" * 60 + b"\n"] * 20_000])
+        assert str(reply) == "554 5.7.1 Not accepted here, closing the connection"
+
+
+def test_play() -> None:
+    """Steps are played until the server closes."""
+    steps = [Step(b"HELO x"), Step(b"MAIL FROM:<>"), Step(b"RCPT TO:<a@b>"), Step(b"DATA", b"x\n")]
+    with smtp(Yes()) as client:
+        replies = client.play([*steps, Step(b"QUIT"), Step(b"NOOP")])
+    assert [reply.code for reply in replies] == [250, 250, 250, 354, 250, 221]
+
+
+def test_the_same_names() -> None:
+    """The form that waits by itself has all methods of the other, with the same arguments."""
+    for name, method in inspect.getmembers(SMTPClient, inspect.isfunction):
+        if not name.startswith("_"):
+            same = getattr(SyncSMTPClient, name)
+            assert inspect.signature(same) == inspect.signature(method), name
+
+
+def test_either_way() -> None:
+    """`async with` gives the one, `with` the other."""
+
+    async def main() -> None:
+        async with smtp(Yes()) as client:
+            assert isinstance(client, SMTPClient)
+            assert (await client.send("x")).code == 250
+            assert (await client.play([Step(b"QUIT")]))[0].code == 221
+
+    asyncio.run(main())
+    with smtp(Yes()) as client:
+        assert isinstance(client, SyncSMTPClient)
+
+
+def test_on_line() -> None:
+    """Whoever asks is told each line as it is said."""
+    lines: list[str] = []
+
+    async def main() -> None:
+        async with smtp(Yes()) as client:
+            client.on_line = lines.append
+            await client.command("NOOP")
+
+    asyncio.run(main())
+    assert lines == ["C: NOOP", "S: 250 2.0.0 OK"]
+
+
+def test_lent() -> None:
+    """A server and a clock are lent to the plugins."""
+
+    class Ours(Plugin):
+        def hook_rcpt(self, transaction: Any, recipient: Any, params: Any) -> Any:
+            return OK
+
+    fake, clock = FakeQMQPServer(), Clock(0)
+    forward = "queue/qmqp_forward 192.0.2.1"
+    with smtp(Ours(), forward, connect=fake.connect, clock=clock) as client:
+        assert client.send("Subject: x\n\n").code == 250
+    assert b"Thu, 01 Jan 1970 00:00:00 +0000" in fake.only_message().message
