@@ -77,7 +77,7 @@ class Authentication:
                 break
         reply = verdicts.reply(hook, outcome)
         assert reply is not None  # the table has one for each answer
-        who = f"{credentials.user.decode('utf-8', 'replace')} ({credentials.mechanism})"
+        who = f"{credentials.user.decode('utf-8', 'replace')[:255]} ({credentials.mechanism})"
         if outcome.constant is OK:
             connection.relay_client = True
             connection.auth_user = credentials.user

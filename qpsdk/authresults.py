@@ -12,6 +12,9 @@ NAME: Final = "Authentication-Results"
 FORGED: Final = "Original-Authentication-Results"
 """The name that a field gets which only we could have written; it is qpsmtpd's."""
 
+MAX_USER: Final = 255
+"""Characters of a user's name that are shown."""
+
 _ADDRESS_OR_TOKEN: Final = re.compile(r"[\w!#$&'*+.^`{|}~-]+(?:@[A-Za-z0-9.-]+)?", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
@@ -56,8 +59,9 @@ def rename_forged(header: Header, names: Collection[str]) -> int:
 def _auth(connection: Connection) -> str:
     if not connection.auth_user:
         return "auth=none"
-    user = connection.auth_user.decode("ascii", "replace")
+    # Cut before it is quoted: without its closing quote it would swallow the results behind it.
+    user = connection.auth_user.decode("ascii", "replace")[:MAX_USER]
     if not _ADDRESS_OR_TOKEN.fullmatch(user):
         quoted = re.sub(r'(["\\])', r"\\\1", _UNPRINTABLE.sub("?", user))
         user = f'"{quoted}"'
-    return f"auth=pass ({connection.auth_mechanism}) smtp.auth={user[:255]}"
+    return f"auth=pass ({connection.auth_mechanism}) smtp.auth={user}"

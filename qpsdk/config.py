@@ -9,6 +9,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -66,12 +67,8 @@ class Config:
         """`source` is a directory, or the texts that its files would hold.
 
         Raises:
-            ConfigError: It is not a directory.
+            ConfigError: It is not a directory, or cannot be read.
         """
-        if isinstance(source, Path) and not os.path.isdir(source):
-            raise ConfigError(
-                "not a directory; a config directory holds one file a setting", source
-            )
         self._source = source
         self._root = source if isinstance(source, Path) else Path("config")
         self._before = before or {}
@@ -164,7 +161,7 @@ class Config:
         Files that are as they were are not read again.
 
         Raises:
-            ConfigError: It is no directory any more.
+            ConfigError: It is no directory any more, or cannot be read.
         """
         if not isinstance(self._source, Path) or self._look() == self._seen:
             return self
@@ -274,34 +271,48 @@ class Config:
             return _checked(state, _text(path, state), path)
         except ConfigError as error:
             return _File(state, [], error)
+        except OSError as error:
+            # It may be readable in a moment, such as when there are too many open files.
+            self._seen[path] = ()
+            return _File((), [], ConfigError(f"cannot be read: {error.strerror}", path))
 
     def _look(self) -> dict[Path, _State]:
         """The state of every file that there is, or that was looked for."""
         states = _scan(self._root)
         if self._control is not None:
-            states |= _scan(self._control)
+            with suppress(ConfigError):  # told with its place when all is read
+                states |= _scan(self._control)
         return states | {path: _state(path) for path in self._seen if path not in states}
 
 
 def _scan(directory: Path) -> dict[Path, _State]:
-    """The state of each file in a directory that could be a setting."""
+    """The state of each file in a directory that could be a setting.
+
+    Raises:
+        ConfigError: It cannot be read; its settings must not count as gone for that.
+    """
     states: dict[Path, _State] = {}
     try:
         with os.scandir(directory) as entries:
             for entry in entries:
                 if _NAME.fullmatch(entry.name):
                     states[directory / entry.name] = _state(entry)
-    except OSError:
-        return {}
+    except OSError as error:
+        text = "not a directory; a config directory holds one file a setting"
+        if os.path.isdir(directory):
+            text = f"cannot be read: {error.strerror}"
+        raise ConfigError(text, directory) from None
     return {path: state for path, state in states.items() if state}
 
 
 def _state(path: Path | os.DirEntry[str]) -> _State:
-    """The state of a file; empty if there is none."""
+    """The state of a file; empty if there is none, 0 and why if nobody may know."""
     try:
         found = path.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return ()
+    except OSError as error:
+        return (0, error.errno or 0)
     if not stat.S_ISREG(found.st_mode):  # a spool folder in here changes with every message
         return (found.st_mode, found.st_ino)
     return (found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
@@ -311,19 +322,19 @@ def _text(path: Path, state: _State) -> str:
     """What a file holds.
 
     Raises:
-        ConfigError: It cannot be read as UTF-8 text.
+        ConfigError: It is no file of UTF-8 text.
+        OSError: It cannot be read.
     """
     if not state:
         raise ConfigError("no such file", path)
+    if not state[0]:
+        raise OSError(state[1], os.strerror(state[1]))
     if stat.S_ISDIR(state[0]):
         raise ConfigError("cannot be read: Is a directory", path)
     if not stat.S_ISREG(state[0]):  # a pipe would keep us waiting
         raise ConfigError("cannot be read: not a regular file", path)
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_FILE + 1)
-    except OSError as error:
-        raise ConfigError(f"cannot be read: {error.strerror}", path) from None
+    with path.open("rb") as file:
+        data = file.read(MAX_FILE + 1)
     if len(data) > MAX_FILE:
         raise ConfigError(f"larger than {MAX_FILE} bytes", path)
     try:

@@ -201,7 +201,7 @@ def escape(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return _UNSAFE.sub(lambda m: m[0].encode("unicode_escape").decode(), text)
+    return _UNSAFE.sub(lambda m: ascii(m[0])[1:-1], text)
 
 
 def text_of(value: object) -> str:

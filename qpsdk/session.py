@@ -230,7 +230,7 @@ class Session:
         self._log(LOGINFO, f"connection from {connection.remote_ip or 'local'}")
         outcome = await self._ask("pre_connection", connection, connection)
         if connection.tls_to_start is not None:
-            await self._start_tls()
+            await self._start_tls(from_start=True)
         reply = self._reply("pre_connection", outcome)
         if reply is None:
             outcome = await self._ask("connect", connection, connection)
@@ -264,7 +264,7 @@ class Session:
             capabilities.append(" ".join(["AUTH", *mechanisms]))
         return capabilities
 
-    async def _start_tls(self) -> None:
+    async def _start_tls(self, *, from_start: bool = False) -> None:
         """Go on under TLS, and forget all that was said without it (RFC 3207, 4.2)."""
         connection = self.connection
         context, connection.tls_to_start = connection.tls_to_start, None
@@ -277,7 +277,7 @@ class Session:
         limit = self._settings.tls_handshake_timeout
         self._reading = True
         try:
-            connection.tls = await self._stream.start_tls(context, limit)
+            connection.tls = await self._stream.start_tls(context, limit, from_start=from_start)
         finally:
             self._reading = False
         self._log(LOGINFO, " ".join(connection.tls))

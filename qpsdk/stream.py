@@ -141,7 +141,9 @@ class Stream(Protocol):
         """Like `drain`, but wait until all that was queued has left our buffer."""
         ...
 
-    async def start_tls(self, context: "SSLContext", time_limit: float, /) -> TLS:
+    async def start_tls(
+        self, context: "SSLContext", time_limit: float, /, *, from_start: bool = False
+    ) -> TLS:
         """From here on speak TLS, as its server; what was agreed on.
 
         Bytes that have come and were not read yet are dropped: nobody protected them (RFC 3207,
@@ -149,6 +151,8 @@ class Stream(Protocol):
 
         Args:
             time_limit: Seconds for the handshake.
+            from_start: The connection begins with TLS (RFC 8314, 3): what has come is already
+                the client's handshake.
 
         Raises:
             StreamTimeoutError: It took longer.

@@ -33,6 +33,9 @@ def test_nobody() -> None:
         (b"a\r\nX: y", '"a??X: y"'),
         (b"a@b@c", '"a@b@c"'),
         ("jörg".encode(), '"j??rg"'),
+        (b"x" * 300, "x" * 255),
+        (b" " + b"x" * 300, '" ' + "x" * 254 + '"'),
+        (b'"' * 300, '"' + '\\"' * 255 + '"'),
     ],
 )
 def test_user(user: bytes, said: str) -> None:

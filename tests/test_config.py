@@ -1,5 +1,6 @@
 """The config directory: what a file says, and what is told when it is wrong."""
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import ConfigError
-from qpsdk.config import Config, Line
+from qpsdk import config as config_module
+from qpsdk.config import Config, Line, _state
 
 
 @pytest.fixture
@@ -386,6 +388,74 @@ def test_directory_is_gone(folder: Path) -> None:
     with pytest.raises(ConfigError, match="not a directory"):
         config.reread()
     assert config.get("x") == ["one"]
+
+
+@pytest.mark.parametrize("error", [errno.EMFILE, errno.EACCES, errno.EIO])
+def test_directory_cannot_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    """A directory that cannot be read is not an empty one: it is told, what was read stays."""
+    (folder / "x").write_text("one")
+    config = Config(folder)
+
+    def refuse(path: Path) -> None:
+        raise OSError(error, os.strerror(error))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        for attempt in (config.reread, lambda: Config(folder)):
+            with pytest.raises(ConfigError) as problem:
+                attempt()
+            assert str(problem.value) == f"{folder}: cannot be read: {os.strerror(error)}"
+    assert config.reread() is config
+
+
+def test_control_directory_cannot_be_read(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor is qmail's: its settings are broken for the while, and not gone."""
+    (tmp_path / "control").mkdir()
+    (tmp_path / "control" / "rcpthosts").write_text("example.com")
+    (folder / "qmail_control").write_text("../control")
+    config = Config(folder)
+    scandir = os.scandir
+
+    def refuse(path: Path) -> object:
+        if path != folder:
+            raise OSError(errno.EMFILE, "Too many open files")
+        return scandir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "scandir", refuse)
+        assert config.reread() is config
+        (folder / "x").write_text("one")
+        found = config.reread()
+        broken = found.broken_since(config)
+    assert broken is not None
+    assert str(broken).endswith("/control: cannot be read: Too many open files")
+    assert found.reread().get("rcpthosts") == ["example.com"]
+
+
+@pytest.mark.parametrize("where", ["stat", "open"])
+def test_file_cannot_be_read_for_a_moment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """A file that could not be read is read again, although it has not changed since."""
+    (folder / "x").write_text("one")
+    config = Config(folder)
+    change(folder / "x", "two")
+
+    def refuse(path: Path, *_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, where, refuse)
+        patch.setattr(config_module, "_scan", lambda _: {folder / "x": _state(folder / "x")})
+        found = config.reread()
+        again = found.reread()
+    assert str(found.broken_since(config)) == f"{folder}/x: cannot be read: Input/output error"
+    assert again.changed_since(found) == []
+    assert found.reread().get("x") == ["two"]
 
 
 def test_broken_since(folder: Path) -> None:

@@ -5,6 +5,8 @@ import contextvars
 import json
 import logging
 import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -153,6 +155,19 @@ def test_scene_and_words(capsys: pytest.CaptureFixture[str]) -> None:
     first, second = capsys.readouterr().err.splitlines()
     assert first[24:] == "LOGINFO [c1] (mail) a: size 7 b'x' None"
     assert second[24:] == "LOGINFO 100 %s"
+
+
+def test_escape_opens_no_file() -> None:
+    """With too many open files the log still says so: nothing is imported for it then."""
+    code = (
+        "import resource; from qpsdk.log import escape\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))\n"
+        "print(escape('a\\r\\n\\x85\\u2028'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False
+    )
+    assert (done.stdout, done.stderr) == ("a\\r\\n\\x85\\u2028\n", "")
 
 
 @pytest.mark.parametrize(

@@ -135,6 +135,39 @@ def test_plain_bytes_are_dropped(run: Run, certificate: Certificate) -> None:
     run(main())
 
 
+def test_from_the_start(run: Run, certificate: Certificate) -> None:
+    """Where TLS begins the connection, what came while we were not ready is the handshake."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            client = TLSPeer(peer, certificate.client_context())
+            shaking = asyncio.ensure_future(client.handshake())
+            while not stream.input_waiting:
+                await asyncio.sleep(0.001)
+            await stream.start_tls(certificate.server_context(), 5, from_start=True)
+            await shaking
+            await client.send(b"EHLO")
+            assert await stream.read() == b"EHLO"
+
+    run(main())
+
+
+@pytest.mark.parametrize("early", [b"EHLO client\r\n", b"\x16\x03\x01\x00\x02\x01\x00"])
+def test_no_tls_from_the_start(run: Run, certificate: Certificate, early: bytes) -> None:
+    """What came before we were ready and is no handshake fails like what comes later."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            peer.send(early)
+            while not stream.input_waiting:
+                await asyncio.sleep(0.001)
+            peer.shutdown(socket.SHUT_WR)
+            with pytest.raises(StreamError):
+                await stream.start_tls(certificate.server_context(), 5, from_start=True)
+
+    run(main())
+
+
 def test_first_command_with_the_handshake(run: Run, certificate: Certificate) -> None:
     """What comes with the client's last handshake message is not lost."""
 
@@ -202,6 +235,20 @@ def test_client_ends_its_side(run: Run, certificate: Certificate) -> None:
             await finishing
 
     run(main())
+
+
+def test_nothing_is_kept_after_the_end(certificate: Certificate) -> None:
+    """A client that has said it sends nothing more, and goes on, fills no memory."""
+    layer = TLSLayer(certificate.server_context())
+    to_server, client = client_of(layer, certificate.client_context())
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.unwrap()
+    assert layer.receive(to_server.read()) == b""
+    assert layer.ended
+    for _ in range(100):
+        assert layer.receive(b"x" * 1000) == b""
+    assert layer._incoming.pending == 0
+    assert layer.send(b"221 bye") != b""
 
 
 def test_client_ends_without_a_word(run: Run, certificate: Certificate) -> None:

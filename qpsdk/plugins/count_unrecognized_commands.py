@@ -29,7 +29,7 @@ class CountUnrecognizedCommands(Plugin):
         """Count."""
         count = connection.notes.get("unrecognized_commands", 0) + 1
         connection.notes["unrecognized_commands"] = count
-        self.log(LOGINFO, f"{count} of {self.limit}:", ascii(command))
+        self.log(LOGINFO, f"{count} of {self.limit}")  # not what it was: it may be a password
         if count < self.limit:
             return DECLINED
         return DENY_DISCONNECT, "Too many unknown commands, closing the connection; see RFC 5321"

@@ -206,9 +206,14 @@ class SocketStream(asyncio.Protocol):
             await asyncio.sleep(0)  # the loop polls after the first, and reads after the second
         await self.drain(until_input=until_input)
 
-    async def start_tls(self, context: ssl.SSLContext, time_limit: float, /) -> TLS:
+    async def start_tls(
+        self, context: ssl.SSLContext, time_limit: float, /, *, from_start: bool = False
+    ) -> TLS:
+        handshake = b"".join(self._chunks) if from_start else b""
         self._drop_unread()
         self._tls = tls = TLSLayer(context)
+        if handshake:
+            self.data_received(handshake)
         text = f"no TLS handshake within {time_limit:g} s"
         limit = self._loop.call_later(time_limit, self._fail, StreamTimeoutError(text))
         try:

@@ -38,6 +38,8 @@ class TLSLayer:
         Raises:
             ssl.SSLError: It is no TLS, or there is nothing that both sides support.
         """
+        if self.ended:
+            return b""  # OpenSSL reads no more, and would only pile it up
         self._incoming.write(records)
         parts = []
         try:

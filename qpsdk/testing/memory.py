@@ -77,11 +77,14 @@ class MemoryStream:
     async def flush(self, *, until_input: bool = False) -> None:
         await self._until_sent(0, until_input)
 
-    async def start_tls(self, _context: Any, _time_limit: float, /) -> TLS:
+    async def start_tls(
+        self, _context: Any, _time_limit: float, /, *, from_start: bool = False
+    ) -> TLS:
         """Play the switch: what waits to be read is dropped, and nothing is encrypted."""
-        self._chunks.clear()
-        self._unread = 0
-        self._peer._changed.set()
+        if not from_start:
+            self._chunks.clear()
+            self._unread = 0
+            self._peer._changed.set()
         return TLS("TLSv1.3", "NULL-IN-MEMORY")
 
     def end(self) -> None:

@@ -277,6 +277,76 @@ def test_renewed_certificate(
         assert eventually(lambda: shown() == renewed)
 
 
+SLOW = """
+import asyncio
+from qpsdk import DECLINED, Plugin
+
+
+class Slow(Plugin):
+    async def hook_pre_connection(self, connection):
+        while not connection.input_waiting():
+            await asyncio.sleep(0.001)
+        return DECLINED
+"""
+
+
+def test_slow_pre_connection(
+    tmp_path: Path, certificate: Certificate, fake_of_module: FakeServer
+) -> None:
+    """A handshake that came while a plugin was at work on pre_connection is not lost."""
+    (tmp_path / "slow.py").write_text(SLOW)
+    settings = {
+        "listen": "tls:127.0.0.1:0",
+        "plugin_dirs": str(tmp_path),
+        "plugins": f"tls {certificate.certificate} {certificate.key}\nslow",
+        "tls_handshake_timeout": "5",
+    }
+    with (
+        tls_host(tmp_path, certificate, fake_of_module, **settings) as host,
+        _smtplib(host, certificate) as client,
+    ):
+        assert client.noop()[0] == 250
+
+
+def test_memory_after_the_end(
+    tmp_path: Path, certificate: Certificate, fake_of_module: FakeServer
+) -> None:
+    """What a client sends behind its close_notify, while a plugin is at work, is not kept."""
+    (tmp_path / "waits.py").write_text(
+        "import asyncio\nfrom qpsdk import DECLINED, Plugin\n\n\n"
+        "class Waits(Plugin):\n"
+        "    async def hook_noop(self, connection, text):\n"
+        "        await asyncio.sleep(20)\n"
+        "        return DECLINED\n"
+    )
+    settings = {
+        "listen": "tls:127.0.0.1:0",
+        "plugin_dirs": str(tmp_path),
+        "plugins": f"tls {certificate.certificate} {certificate.key}\nwaits",
+    }
+    with (
+        tls_host(tmp_path, certificate, fake_of_module, **settings) as host,
+        socket.create_connection(host.address, PATIENCE) as plain,
+    ):
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = certificate.client_context().wrap_bio(incoming, outgoing)
+        while True:
+            try:
+                client.do_handshake()
+                break
+            except ssl.SSLWantReadError:
+                plain.sendall(outgoing.read())
+                incoming.write(plain.recv(65536))
+        client.write(b"NOOP\r\n")
+        with contextlib.suppress(ssl.SSLWantReadError):
+            client.unwrap()
+        plain.sendall(outgoing.read())
+        before = host.memory("VmRSS")
+        for _ in range(100):
+            plain.sendall(b"x" * 1_000_000)
+        assert host.memory("VmRSS") < before + 20_000
+
+
 def test_stop(tls: RunningHost, tmp_path: Path, certificate: Certificate, fake: FakeServer) -> None:
     """A host that is told to stop says 421 to its idle clients, under TLS too."""
     listen = "tls:127.0.0.1:0" if tls.listen.startswith("tls:") else "127.0.0.1:0"

@@ -6,6 +6,7 @@ import hmac
 import subprocess
 import sys
 from base64 import b64decode, b64encode
+from typing import Any
 
 import pytest
 
@@ -136,3 +137,29 @@ def test_hash_on_the_command_line() -> None:
         start_new_session=True,  # without a terminal it reads its standard input
     )
     assert is_same(b"sesame", done.stdout.splitlines()[-1].removeprefix("Password: "))
+
+
+@pytest.mark.parametrize(
+    ("users", "hashed"),
+    [("tim:tanstaaf\nann:clear", 0), (f"tim:tanstaaf\nali:{SESAME}", 1)],
+    ids=["all in clear", "one hashed"],
+)
+@pytest.mark.parametrize("user", ["tim", "ali", "nobody"])
+def test_who_exists(users: str, hashed: int, user: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As much is hashed for a user in clear, one hashed and one unknown: the time tells nobody."""
+    calls: list[bytes] = []
+    scrypt = hashlib.scrypt
+
+    def counted(password: bytes, **options: Any) -> bytes:
+        calls.append(password)
+        return scrypt(password, **options)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+
+    async def main() -> None:
+        async with smtp("auth/auth_flat_file", config={"flat_auth_pw": users}) as client:
+            await client.command("EHLO client")
+            assert await attempt(client, "PLAIN", user, "wrong") == 535
+
+    asyncio.run(main())
+    assert calls == [b"wrong"] * hashed

@@ -1,5 +1,7 @@
 """count_unrecognized_commands: a client that speaks something else is sent away."""
 
+import logging
+
 import pytest
 
 from qpsdk.plugins import count_unrecognized_commands
@@ -49,6 +51,21 @@ def test_refuses_to_start(limit: str) -> None:
     assert refusal(f"count_unrecognized_commands {limit}") == (
         f"count_unrecognized_commands: {limit!r} commands: write a number from 1 to 19"
     )
+
+
+def test_the_log_does_not_have_it(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes on with a refused AUTH sends its password as a command: none is logged."""
+    caplog.set_level(logging.INFO, "qpsdk")
+    hold(
+        """
+        S: 220 mx.example.com ESMTP qpsdk ready
+        C: dGFuc3RhYWZ0YW5zdGFhZg==
+        S: 500 5.5.1 Unrecognized command
+        """,
+        "count_unrecognized_commands",
+    )
+    assert "1 of 4" in caplog.messages
+    assert "dgfuc3r" not in caplog.text.lower()
 
 
 def test_host_limit() -> None:

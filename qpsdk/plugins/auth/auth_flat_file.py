@@ -24,6 +24,7 @@ from qpsdk import DECLINED, DENY, OK, Connection, Host, Plugin, Result
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}  # 16 MB and some 50 ms for each guess
 HASHED = re.compile(r"\{scrypt\}([0-9a-f]{32})\$([0-9a-f]{128})")
+NOBODY = "{scrypt}" + "0" * 32 + "$" + "0" * 128
 
 
 class AuthFlatFile(Plugin):
@@ -44,9 +45,11 @@ class AuthFlatFile(Plugin):
     ) -> Result:
         """Compare passwords; in a thread, since to hash one takes its time."""
         users = self.parse_config("flat_auth_pw", passwords)
-        # For someone whom we do not know it takes as long: nobody learns who exists.
-        stored = users.get(user) or next(iter(users.values()), "")
+        stored = users.get(user, "")
         same = await self.qp.run_blocking(is_same, password, stored)
+        # If one attempt takes long, all do: nobody learns who exists.
+        if not HASHED.fullmatch(stored) and any(map(HASHED.fullmatch, users.values())):
+            await self.qp.run_blocking(is_same, password, NOBODY)
         if user not in users:
             return DECLINED
         return OK if same else DENY
