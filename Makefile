@@ -109,9 +109,9 @@ debian: $(TOOLS)
 	@scripts/debian-packages.sh
 
 # Folders are listed too, so that a removed page counts as a change; those with a slash have the
-# name of a target.
+# name of a target. No name with a space: make would take it for several.
 site/.built: $(TOOLS) mkdocs.yml README.md \
 		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
-			-name '*.ipynb*' -prune -o -print)
+			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
 	@$(BIN)/mkdocs build --strict --quiet
 	@touch $@

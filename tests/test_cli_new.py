@@ -148,7 +148,9 @@ def test_single_file(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr) == (0, "")
     assert [path.name for path in tmp_path.iterdir()] == ["long_gone.py"]
     assert result.stdout == (
-        "long_gone.py is a plugin. Next, in a config directory:\n\n"
+        "long_gone.py is a plugin. To try it on one message:\n\n"
+        "  qpsdk try long_gone.py\n\n"
+        "On a host, with CONFIG for its config directory:\n\n"
         f"  echo {tmp_path} >>CONFIG/plugin_dirs\n"
         "  put the line long_gone into CONFIG/plugins, at its place\n"
         "  qpsdk check --config CONFIG\n"

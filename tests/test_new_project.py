@@ -198,9 +198,10 @@ def test_the_idea(first: First) -> None:
     before, _, rest = tests.read_text().partition("def test_")
     _, contract, last = rest.partition("\n\nclass TestContract")
     tests.write_text(before + block("def test_a_new_domain_has_to_wait") + contract + last)
+    (first.folder / "tests/test_waiting.py").write_text(block("def test_a_minute"))
     checked = shell(first.folder, block("make test lint\n"))
     assert checked.status == 0, checked.output
-    assert re.search(r"\b13 passed", checked.output)
+    assert re.search(r"\b14 passed", checked.output)
     plugins = first.folder / "config/plugins"
     plugins.write_text(
         plugins.read_text().replace("\ngreylist_by_domain\n", "\ngreylist_by_domain 1\n")
@@ -217,6 +218,17 @@ def test_the_idea(first: First) -> None:
     assert "18:friend@example.com," in "\n".join(shown)
 
 
+@pytest.mark.timeout(240)
+def test_make_update(first: First) -> None:
+    """`make update` gets qpsdk from where qpsdk.txt says, also with the pip of Python 3.11."""
+    assert run(first.folder, "git", "add", "--all").status == 0
+    author = ("-c", "user.name=Ann", "-c", "user.email=ann@example.org")
+    run(first.folder, "git", *author, "commit", "--quiet", "--message", "Mine")
+    updated = run(first.folder, "make", "update")
+    assert updated.status == 0, updated.output
+    assert updated.output.endswith("up to date\n")
+
+
 def test_a_file_instead(tmp_path: Path) -> None:
     """The one file is written by the command that the page shows."""
     folder = tmp_path / "work"
@@ -228,8 +240,14 @@ def test_a_file_instead(tmp_path: Path) -> None:
 
 def test_every_block_is_known() -> None:
     """The page shows no command that is not run here; `make run` is, with other ports."""
-    words = ["make test\n", "class Greylist", "def test_a_new", "make test lint", "make run\n"]
-    words += ["sendmail", "greylist_by_domain 60\n```", "--single-file"]
+    words = ["make test\n", "class Greylist", "def test_a_new", "def test_a_minute"]
+    words += [
+        "make test lint",
+        "make run\n",
+        "sendmail",
+        "greylist_by_domain 60\n```",
+        "--single-file",
+    ]
     known = [block(word) for word in words if "```" not in word] + ["greylist_by_domain 60\n"]
     assert sorted(known) == sorted(BLOCKS)
 

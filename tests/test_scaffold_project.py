@@ -265,7 +265,7 @@ def test_update_in_conflict(project: Repository) -> None:
     assert "<<<<<<<" in text
     assert "mine.example.com" in text
     assert "mx.example.com" in text
-    with pytest.raises(SetupError, match="has changes that are not committed"):
+    with pytest.raises(SetupError, match="a merge is not finished; solve what is in conflict and"):
         update(project.folder)
     project.run("merge", "--abort")
     assert (project.folder / "config/me").read_text() == "mine.example.com\n"

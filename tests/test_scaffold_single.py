@@ -22,6 +22,7 @@ def test_every_hook(hook: str, tmp_path: Path) -> None:
     """The loader finds the plugin in its file, with the hook that was asked for."""
     path = single_file(Answers(GONE, hooks=(hook,)), tmp_path)
     assert path == tmp_path / "long_gone.py"
+    assert "\n\n\n\n" not in path.read_text()  # no formatter has anything to say
     plugin = find(PluginLine.parse("long_gone"), [tmp_path])
     assert plugin.__name__ == "LongGone"
     assert hasattr(plugin, f"hook_{hook}")

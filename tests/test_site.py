@@ -42,6 +42,15 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def test_make_docs() -> None:
+    """make knows all that the page is made from, and opens nothing: no name has a space in it."""
+    made = subprocess.run(
+        ["make", "--dry-run", "docs"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert "jupyter" not in made.stdout
+
+
 class _Loads(HTMLParser):
     """Collects the addresses that a page makes a browser fetch."""
 

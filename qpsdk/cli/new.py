@@ -98,7 +98,9 @@ def _say_next(folder: Path, source: str) -> None:
 
 
 def _say_next_of_file(path: Path) -> None:
-    typer.echo(f"{path} is a plugin. Next, in a config directory:\n")
+    typer.echo(f"{path} is a plugin. To try it on one message:\n")
+    typer.echo(f"  qpsdk try {shlex.quote(str(path))}\n")
+    typer.echo("On a host, with CONFIG for its config directory:\n")
     typer.echo(f"  echo {shlex.quote(str(path.parent.resolve()))} >>CONFIG/plugin_dirs")
     typer.echo(f"  put the line {path.stem} into CONFIG/plugins, at its place")
     typer.echo("  qpsdk check --config CONFIG")

@@ -176,6 +176,11 @@ def _project(folder: Path) -> Repository:
     project = Repository(Path(repository.run("rev-parse", "--show-toplevel")))
     if not (project.folder / ANSWERS).is_file():
         raise no_project
+    if project.succeeds("rev-parse", "--quiet", "--verify", "MERGE_HEAD"):
+        raise SetupError(
+            f"{project.folder}: a merge is not finished; solve what is in conflict and"
+            " `git commit`, or give it up with `git merge --abort`"
+        )
     if project.run("status", "--porcelain"):
         raise SetupError(
             f"{project.folder} has changes that are not committed; commit them,"

@@ -19,8 +19,7 @@ Name this file's folder in config/plugin_dirs, and the plugin in config/plugins:
 
 {imports}
 
-{constants}
-class {class_name}(Plugin):
+{constants}class {class_name}(Plugin):
     """{summary}
 
     There is one instance for all clients: keep what belongs to a client or to a message in
@@ -55,7 +54,7 @@ def plugin_file(answers: Answers) -> str:
         name=names.package,
         class_name=names.class_name,
         imports=code.imports,
-        constants=code.constants + "\n\n" if code.constants else "\n",
+        constants=code.constants + "\n\n\n" if code.constants else "\n",
         methods=code.methods,
     )
     return text + (f"\n\n{code.helpers}\n" if code.helpers else "")
