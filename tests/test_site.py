@@ -96,6 +96,13 @@ def test_readme_is_the_quick_start(site: Path) -> None:
     assert "import smtplib" in page
 
 
+def test_included_files_are_shown(site: Path) -> None:
+    """A page that includes a file has its text: no formatter has broken the line that says so."""
+    page = text(site / "how-to" / "from-qpsmtpd" / "index.html")
+    for name in ("MyRcptCheck(Plugin)", "RcptOkChild(RcptOk)", "NewCommand(Plugin)"):
+        assert f"class {name}:" in page
+
+
 def test_a_notebook_page_shows_what_its_cells_print(site: Path) -> None:
     """The tutorial carries its code and the recorded output without JavaScript."""
     page = text(site / "tutorial/00_five_minutes/index.html")
