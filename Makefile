@@ -108,9 +108,10 @@ $(JUPYTER): $(TOOLS)
 debian: $(TOOLS)
 	@scripts/debian-packages.sh
 
-# Folders are listed too, so that a removed page counts as a change.
+# Folders are listed too, so that a removed page counts as a change; those with a slash have the
+# name of a target.
 site/.built: $(TOOLS) mkdocs.yml README.md \
-		$(shell find docs/ notebooks qpsdk -name __pycache__ -prune -o \
+		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -print)
 	@$(BIN)/mkdocs build --strict --quiet
 	@touch $@

@@ -226,7 +226,7 @@ for constant in Constant:
 # that no plugin takes is 450, and a message that no plugin takes is 451. Mail is never accepted
 # by accident. The [reference](../reference/hooks.md) has the whole table.
 #
-# ## Three mistakes
+# ## Mistakes
 #
 # What if a method forgets its `return`?
 

@@ -48,7 +48,8 @@ def check(directory: Path) -> list[Finding]:
     """
     config = Config(directory)
     findings = [*_settings(config), *_plugins(config), *_files(config)]
-    return sorted(findings, key=lambda finding: not finding.is_error)
+    once = dict.fromkeys(findings)  # a setting that several plugins read is as wrong for each
+    return sorted(once, key=lambda finding: not finding.is_error)
 
 
 def dry_host(config: Config) -> Host:

@@ -175,9 +175,17 @@ class Config:
         return None
 
     def changed_since(self, before: "Config") -> list[str]:
-        """The settings whose values are others than `before`, in order."""
-        now, then = _comparable(self._settings), _comparable(before._settings)
-        return sorted(n for n in now.keys() | then.keys() if now.get(n) != then.get(n))
+        """The settings whose values are others than `before`, in order.
+
+        What had none and has none, a folder say, is not among them.
+        """
+        names = self._settings.keys() | before._settings.keys()
+        pairs = {n: (self._settings.get(n), before._settings.get(n)) for n in names}
+        return sorted(
+            n
+            for n, (now, then) in pairs.items()
+            if now != then and (isinstance(now, list) or isinstance(then, list))
+        )
 
     def _parse_line(self, name: str, line: Line, parse: Callable[[str], T]) -> T:
         try:
@@ -275,11 +283,6 @@ class Config:
             with suppress(ConfigError):  # told with its place when all is read
                 states |= _scan(self._control)
         return states | {path: _state(path) for path in self._seen if path not in states}
-
-
-def _comparable(settings: Mapping[str, list[Line] | ConfigError]) -> dict[str, object]:
-    """The settings, with what is wrong as text: two errors are equal only if they are the same."""
-    return {n: found if isinstance(found, list) else str(found) for n, found in settings.items()}
 
 
 def _scan(directory: Path) -> dict[Path, _State]:

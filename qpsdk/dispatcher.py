@@ -1,4 +1,8 @@
-"""Runs one hook over the plugins: the only loop that does."""
+"""Runs one hook over the plugins.
+
+The only loop that does, but for the two that are reached from plain calls: `config` and
+`user_config` in `host`, `logging` in `log`.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping

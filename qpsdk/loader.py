@@ -22,7 +22,7 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
 from qpsdk.host import Host
 from qpsdk.log import Scene, scene
-from qpsdk.plugin import Plugin, PluginOptions
+from qpsdk.plugin import Plugin, PluginOptions, bound_signature
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
@@ -133,6 +133,8 @@ def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None
         plugin = plugin_class()
     except (Exception, SystemExit) as error:
         raise PluginError(f"{line.name}: failed in __init__(): {_told(error)}") from error
+    if not hasattr(plugin, "registrations"):
+        raise PluginError(f"{line.name}: its __init__() has to call super().__init__()")
     plugin.name = line.name
     register(plugin, host, line.words, dict(line.options))
     return plugin
@@ -148,7 +150,9 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
     plugin.attach(host)
     if inspect.iscoroutinefunction(plugin.register):
         raise PluginError(f"{plugin.name}: register() is async; it has to be a plain def")
-    signature = inspect.signature(plugin.register)
+    signature = bound_signature(plugin.name, plugin.register)
+    if not signature.parameters:
+        raise PluginError(f"{plugin.name}: register() takes no host; write def register(self, qp)")
     try:
         signature.bind(host, *words, **options)
     except TypeError as error:
@@ -291,9 +295,9 @@ def _only_plugin(module: ModuleType, path: Path) -> type[Plugin]:
         and value.__module__ == module.__name__
     }
     if len(classes) != 1:
-        raise PluginError(
-            f"{path}: one subclass of Plugin expected, found {', '.join(classes) or 'none'}"
-        )
+        found = ", ".join(classes) or "none"
+        remedy = "give each a file of its own" if classes else "write class NAME(Plugin)"
+        raise PluginError(f"{path}: one subclass of Plugin expected, found {found}; {remedy}")
     return classes.popitem()[1]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from qpsdk.constants import LOGCRIT, LOGERROR, OK
-from qpsdk.log import text_of
+from qpsdk.log import Scene, scene, text_of
 from qpsdk.reply import Reply
 from qpsdk.smtp import Auth, Engine, Event, Hello, Mail, Recipient, Unparsed
 from qpsdk.smtp.commands import READERS, CommandError
@@ -29,6 +29,7 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
         return engine.parse()
 
     def read(arguments: bytes) -> Event:
+        before = scene.set(Scene(verdicts.connection, None, hook, outcome.plugin))
         try:
             return _event(verb, outcome.message(arguments))
         except ValueError as error:
@@ -42,6 +43,8 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
                 verdicts.log(LOGCRIT, text, outcome.plugin)
             else:
                 verdicts.log(LOGCRIT, f"{text}: {text_of(error)}", outcome.plugin, error)
+        finally:
+            scene.reset(before)
         return READERS[verb](arguments)
 
     return engine.parse(read)

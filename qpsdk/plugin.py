@@ -11,7 +11,7 @@ from qpsdk.constants import Constant, LogLevel
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.host import Host, Method
-from qpsdk.log import log
+from qpsdk.log import log, scene
 
 Result = Constant | tuple[Constant, Any]
 """What a hook returns: a constant, alone or with a message."""
@@ -133,7 +133,7 @@ class Plugin:
         name = getattr(method, "__name__", repr(method))
         if not callable(method):
             raise PluginError(f"{self.name}: {name}, for the hook {hook.name}, is no method")
-        signature = inspect.signature(method)
+        signature = bound_signature(self.name, method)
         try:
             signature.bind(*hook.arguments)
         except TypeError:
@@ -159,7 +159,16 @@ class Plugin:
 
     def log(self, level: LogLevel, *words: object) -> None:
         """Write a log line; connection, hook and plugin are added to it."""
-        log(self.options.level(level), *words)
+        at = scene.get()
+        if at.plugin == self.name:
+            log(self.options.level(level), *words)
+            return
+        # Called outside our hooks: by the host for a certificate, in a task of our own.
+        before = scene.set(at._replace(hook="", plugin=self.name))
+        try:
+            log(self.options.level(level), *words)
+        finally:
+            scene.reset(before)
 
     def config(self, name: str) -> list[str]:
         """The values of `config/NAME`, as `Host.config`."""
@@ -172,6 +181,21 @@ class Plugin:
     def user_config(self, address: Address, name: str) -> list[str]:
         """The values of a setting for one user, as `Host.user_config`."""
         return self.qp.user_config(address, name)
+
+
+def bound_signature(plugin: str, method: Method) -> inspect.Signature:
+    """What a method takes, but for ``self``.
+
+    Raises:
+        PluginError: It does not even take that.
+    """
+    try:
+        return inspect.signature(method)
+    except ValueError:
+        name = getattr(method, "__name__", repr(method))
+        raise PluginError(
+            f"{plugin}: {name}() takes no self; write def {name}(self, ...)"
+        ) from None
 
 
 def blocking(method: _M) -> _M:

@@ -332,8 +332,8 @@ _TABLE: Final = (
     _plugins("morercpthosts", "rcpt_ok: more of them; qmail's habit for a long list."),
     _plugins(
         "relayclients",
-        "rcpt_ok, relay: clients that may send to any domain: an address, a network, or the first"
-        " of its numbers.",
+        "relay: clients that may send to any domain: an address, a network, or the first of its"
+        " numbers with a dot behind.",
     ),
     _plugins("morerelayclients", "relay: more of them."),
     _plugins("norelayclients", "relay: clients that may not, in spite of those two."),

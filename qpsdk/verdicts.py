@@ -139,7 +139,8 @@ class Verdicts:
         if enabled(LOGDEBUG):
             secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
-            self.log(LOGDEBUG, f"refused {shown!r}: {reply}")
+            what = repr(shown) if said else "a line that is no command"  # it may be a password
+            self.log(LOGDEBUG, f"refused {what}: {reply}")
 
     def log_unknown(self, command: bytes) -> None:
         """Write that no plugin knew a command; a long one may be a password out of step."""

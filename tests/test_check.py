@@ -158,6 +158,13 @@ def test_error(texts: dict[str, str], error: str, folder: Path) -> None:
     assert line.startswith("error: C/")
 
 
+def test_told_once(folder: Path) -> None:
+    """A setting that is wrong is told once, however many plugins read it."""
+    (folder / "relayclients").write_text("here")
+    (line,) = told(folder, plugins="relay:1\nrelay:2\nrcpt_ok\nqueue/discard")
+    assert line.startswith("error: C/relayclients:1: 'here' is no address or network; ")
+
+
 def test_nothing_is_written(folder: Path) -> None:
     """To check makes no spool folder; one that is there may stay."""
     assert told(folder, spool_dir="spool") == []

@@ -304,6 +304,16 @@ def test_snapshot(folder: Path) -> None:
     assert (config.get("x"), config.get("y")) == (["one"], [])
 
 
+def test_changes_of_what_holds_no_values(folder: Path) -> None:
+    """A folder that is renamed, or a file that is no text, is no setting that has changed."""
+    (folder / "log").mkdir()
+    config = Config(folder)
+    (folder / "log").rename(folder / "old")
+    (folder / "key").write_bytes(b"\xff")
+    (folder / "x").write_text("")
+    assert config.reread().changed_since(config) == ["x"]
+
+
 def test_nothing_has_changed(folder: Path, tmp_path: Path) -> None:
     """Where no file has changed there is nothing new to hold; what is no setting is no change."""
     (tmp_path / "control").mkdir()

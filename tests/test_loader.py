@@ -18,7 +18,7 @@ from qpsdk.loader import (
     load_one,
     register,
 )
-from qpsdk.log import Formatter
+from qpsdk.log import Formatter, log
 from qpsdk.plugins.queue.discard import Discard
 from qpsdk.testing.smtp import memory_host
 
@@ -337,14 +337,17 @@ def test_nothing_near() -> None:
 
 FILES = [
     # source, what is told
-    ("x = 1\n", "plugins/x.py: one subclass of Plugin expected, found none"),
+    (
+        "x = 1\n",
+        "plugins/x.py: one subclass of Plugin expected, found none; write class NAME(Plugin)",
+    ),
     (
         "from qpsdk.plugins.queue.discard import Discard\n",
-        "plugins/x.py: one subclass of Plugin expected, found none",
+        "plugins/x.py: one subclass of Plugin expected, found none; write class NAME(Plugin)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin): ...\nclass B(A): ...\n",
-        "plugins/x.py: one subclass of Plugin expected, found A, B",
+        "plugins/x.py: one subclass of Plugin expected, found A, B; give each a file of its own",
     ),
     ("import os\ndef f(:\n", "FOLDER/x.py:2: invalid syntax"),
     (
@@ -368,6 +371,22 @@ FILES = [
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def hook_rcpt(self, t): ...\n",
         "x: the hook rcpt gives (transaction, recipient, params), but hook_rcpt takes (t)",
+    ),
+    (
+        "from qpsdk import Plugin\nclass A(Plugin):\n    def hook_rcpt(): ...\n",
+        "x: hook_rcpt() takes no self; write def hook_rcpt(self, ...)",
+    ),
+    (
+        "from qpsdk import Plugin\nclass A(Plugin):\n    def register(): ...\n",
+        "x: register() takes no self; write def register(self, ...)",
+    ),
+    (
+        "from qpsdk import Plugin\nclass A(Plugin):\n    def register(self): ...\n",
+        "x: register() takes no host; write def register(self, qp)",
+    ),
+    (
+        "from qpsdk import Plugin\nclass A(Plugin):\n    def __init__(self): ...\n",
+        "x: its __init__() has to call super().__init__()",
     ),
 ]
 
@@ -480,14 +499,16 @@ def test_async_register() -> None:
 
 
 def test_log_in_register(caplog: pytest.LogCaptureFixture) -> None:
-    """What a plugin logs in register names it; what comes after does not."""
+    """What a plugin logs names it, in register and outside any hook; the host's lines do not."""
     caplog.set_level(logging.DEBUG, "qpsdk")
     host = memory_host({})
     plugin = load_one(PluginLine.parse("queue/qmqp_forward:7 192.0.2.1 628 more words"), host)
     plugin.log(LogLevel.LOGINFO, "later")
+    log(LogLevel.LOGINFO, "the host")
     assert [Formatter().format(record)[24:] for record in caplog.records] == [
         "LOGWARN (register) queue/qmqp_forward:7: ignoring arguments after the port: more words",
-        "LOGINFO later",
+        "LOGINFO queue/qmqp_forward:7: later",
+        "LOGINFO the host",
     ]
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from qpsdk import DECLINED, OK, Plugin
+from qpsdk import DECLINED, LOGWARN, OK, Plugin
+from qpsdk.log import Formatter
 from qpsdk.testing import smtp
 
 
@@ -101,6 +102,19 @@ def test_parser_that_fails(
     assert say(plugin, "EHLO one two")[0].startswith("250")
     assert plugin.seen == [(b"one",)]
     assert logged in caplog.text
+
+
+def test_log_of_a_parser(caplog: pytest.LogCaptureFixture) -> None:
+    """What a parser logs names its hook and plugin."""
+
+    def parser(arguments: bytes) -> bytes:
+        plugin.log(LOGWARN, "hello")
+        return arguments
+
+    plugin = Parses("ehlo_parse", parser)
+    say(plugin, "EHLO x")
+    (line,) = [Formatter().format(record) for record in caplog.records]
+    assert line.endswith(" (ehlo_parse) Parses: hello")
 
 
 @pytest.mark.parametrize(

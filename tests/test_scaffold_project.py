@@ -397,7 +397,18 @@ def test_every_hook_has_its_project(tmp_path: Path) -> None:
     for command in (
         ["ruff", "check", "--quiet", "--no-cache", "."],
         ["ruff", "format", "--quiet", "--no-cache", "--check", "."],
-        ["pytest", "-q", "-W", "error", "--import-mode=importlib", "-p", "no:cacheprovider", "."],
+        [
+            "pytest",
+            "-q",
+            "-W",
+            "error",
+            "--import-mode=importlib",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "not TestContract or try_all",
+            ".",
+        ],
     ):
         result = subprocess.run(
             [sys.executable, "-m", *command],

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Generator
+from contextvars import ContextVar, copy_context
 from types import coroutine
 from typing import Any
 
@@ -41,6 +42,25 @@ def test_steps_when_woken() -> None:
         assert ended == []
     drive.wake()
     assert ended == [None]
+
+
+def test_context_of_its_own() -> None:
+    """Whoever wakes it, it goes on with the context variables that it had."""
+    seen: list[str] = []
+    at_work: ContextVar[str] = ContextVar("at_work", default="nobody")
+
+    async def session() -> None:
+        for name in ("first", "second"):
+            seen.append(at_work.get())
+            at_work.set(name)
+            await pause()
+
+    drive = Ended().drive(session())
+    copy_context().run(drive.wake)
+    at_work.set("another")
+    drive.wake()
+    assert seen == ["nobody", "first"]
+    assert at_work.get() == "another"
 
 
 def test_waits_for_futures() -> None:

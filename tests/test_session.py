@@ -590,7 +590,7 @@ def test_nothing_is_taken_from_a_client_that_is_gone() -> None:
         ("MAIL FROM:<a@b> X=1", "refused 'MAIL FROM:<a@b> X=1': 555 5.5.4 "),
         ("NO\x1b\xff", "refused 'NO\\x1b\\\\xc3\\\\xbf': 500 5.5.2 "),
         ("MAIL FROM:<a@b> SIZE=101", "refused 'MAIL FROM:<a@b> SIZE=101': 552 5.3.4 "),
-        ("x" * 3000, "refused '': 500 5.5.2 Line too long"),
+        ("x" * 3000, "refused a line that is no command: 500 5.5.2 Line too long"),
         ("BDAT 7", "unrecognized command 'bdat'"),
         ("c2VjcmV0IHdvcmQ=", "unrecognized command of 16 bytes"),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import qpsdk.plugins
 from qpsdk import ConfigError, LogLevel
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
@@ -237,6 +238,20 @@ def test_row(name: str) -> None:
     assert "\n" not in setting.meaning
     if setting.default:
         assert setting.parse(setting.shown_default) == setting.default
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, row in SETTINGS.items() if not row.host and not row.at_start]
+)
+def test_row_of_plugins(name: str) -> None:
+    """A row of a plugin's setting names the plugins that read it, and no other."""
+    folder = Path(qpsdk.plugins.__file__ or "").parent
+    readers = {
+        path.relative_to(folder).with_suffix("").as_posix()
+        for path in folder.rglob("*.py")
+        if f'"{name}"' in path.read_text()
+    }
+    assert set(SETTINGS[name].meaning.partition(": ")[0].split(", ")) == readers
 
 
 def test_problems() -> None:

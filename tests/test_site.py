@@ -92,3 +92,25 @@ def test_a_notebook_page_shows_what_its_cells_print(site: Path) -> None:
     page = text(site / "tutorial/00_five_minutes/index.html")
     assert "class Quiet(Plugin):" in page
     assert "S: 550 5.7.1 we like it quiet here" in page
+
+
+def test_chapters_can_be_taken_home(site: Path) -> None:
+    """Beside each chapter's page are its notebook, with output, its Python and its program."""
+    for notebook in (ROOT / "notebooks").glob("*.py"):
+        page = (site / f"tutorial/{notebook.stem}/index.html").read_text()
+        for name in (f"{notebook.stem}.ipynb", f"{notebook.stem}.py"):
+            assert f'href="../{name}"' in page
+        assert '"outputs"' in (site / f"tutorial/{notebook.stem}.ipynb").read_text()
+        assert (site / f"tutorial/{notebook.stem}.py").read_text() == notebook.read_text()
+    for program in (ROOT / "notebooks/programs").glob("*.py"):
+        assert (site / "tutorial/programs" / program.name).read_text() == program.read_text()
+
+
+def test_drawings_and_answers_are_in_the_page(site: Path) -> None:
+    """A package is drawn in HTML, and an answer waits, folded, with its code in colours."""
+    page = (site / "tutorial/04_qmqp/index.html").read_text()
+    assert '<span style="opacity:.7;font-style:italic">  recipient</span>' in page
+    assert page.count('<details class="success">') == 3
+    answer = page.partition("<summary>Answer</summary>")[2].partition("</details>")[0]
+    assert '<span class="nb">print</span>' in answer
+    assert "~~~~" not in page

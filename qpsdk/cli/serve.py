@@ -17,8 +17,9 @@ def serve(
     listen: Annotated[
         list[str] | None,
         typer.Option(
+            metavar="ADDRESS",
             help="HOST:PORT, [V6]:PORT or unix:PATH, in place of config/listen; may be repeated. "
-            "Behind tls:, by TLS only."
+            "Behind tls:, by TLS only.",
         ),
     ] = None,
     log_format: Annotated[

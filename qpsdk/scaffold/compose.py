@@ -15,7 +15,7 @@ WIDTH: Final = 100
 
 _SAMPLE: Final = "Sample"
 _SAMPLE_MODULE: Final = "qpsdk.scaffold.sample.plugin"
-_COMMON_TEST: Final = "test_a_message_passes"
+_COMMON_TESTS: Final = ("test_a_message_passes", "TestContract")
 
 _Definition = ast.FunctionDef | ast.ClassDef | ast.Assign
 
@@ -82,7 +82,7 @@ def code_of_tests(hooks: Iterable[str], package: str, class_name: str) -> TestsC
     chosen = [
         node
         for name, node in source.definitions.items()
-        if name == _COMMON_TEST or (name.startswith("test_") and hook_of_test(name) in set(hooks))
+        if name in _COMMON_TESTS or (name.startswith("test_") and hook_of_test(name) in set(hooks))
     ]
     needed = source.needed(chosen)
     nodes = sorted([*chosen, *needed], key=lambda node: node.lineno)

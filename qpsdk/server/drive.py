@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from contextvars import copy_context
 from typing import Any, Final
 
 PAUSE: Final = object()
@@ -18,7 +19,7 @@ class Drive:
     the tasks in which the hooks of plugins run, and for its next turn (``asyncio.sleep(0)``).
     """
 
-    __slots__ = ("_coroutine", "_done", "_ended", "_running", "_waiting_for", "_woken")
+    __slots__ = ("_context", "_coroutine", "_done", "_ended", "_running", "_waiting_for", "_woken")
 
     def __init__(
         self,
@@ -27,6 +28,7 @@ class Drive:
     ) -> None:
         """`done` is called at the end, with the exception that ended the coroutine, if one did."""
         self._coroutine = coroutine
+        self._context = copy_context()  # as a task has: whoever wakes us has others
         self._done = done
         self._waiting_for: asyncio.Future[Any] | None = None
         self._running = False
@@ -50,7 +52,7 @@ class Drive:
     def _step(self) -> None:
         self._running = True
         try:
-            future = self._coroutine.send(None)
+            future = self._context.run(self._coroutine.send, None)
         except StopIteration:
             self._ended = True
             self._done(self, None)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from qpsdk import ConfigError
 from qpsdk.plugins.auth.auth_flat_file import hash_password, is_same
 from qpsdk.testing import SMTPClient, smtp
 
@@ -26,7 +27,6 @@ ann@example.org:with:colons and spaces
 jörg:pässwörd
 ali:{SESAME}
 empty:
-nothing
 """
 
 
@@ -91,6 +91,28 @@ def test_no_file() -> None:
             assert await attempt(client, "PLAIN", "tim", "x") == 535
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("secret", "no user; write user:password"),
+        (":secret", "no user; write user:password"),
+        ("ali:" + SESAME[:-1], "half a hash; write all of what the plugin's command prints"),
+    ],
+    ids=["no colon", "no name", "cut hash"],
+)
+def test_wrong_line(line: str, told: str) -> None:
+    """A line that is none refuses to start, and what it says stays out of the log."""
+
+    async def main() -> None:
+        config = {"flat_auth_pw": f"tim:tanstaaftanstaaf\n{line}"}
+        async with smtp("auth/auth_flat_file", config=config):
+            pass
+
+    with pytest.raises(ConfigError) as error:
+        asyncio.run(main())
+    assert str(error.value) == f"config/flat_auth_pw:2: {told}"
 
 
 def test_hashes() -> None:

@@ -18,8 +18,9 @@ import hashlib
 import hmac
 import os
 import re
+from collections.abc import Iterator
 
-from qpsdk import DECLINED, DENY, OK, Connection, Plugin, Result
+from qpsdk import DECLINED, DENY, OK, Connection, Host, Plugin, Result
 
 SCRYPT = {"n": 2**14, "r": 8, "p": 1}  # 16 MB and some 50 ms for each guess
 HASHED = re.compile(r"\{scrypt\}([0-9a-f]{32})\$([0-9a-f]{128})")
@@ -28,6 +29,10 @@ NOBODY = "{scrypt}" + "0" * 32 + "$" + "0" * 128
 
 class AuthFlatFile(Plugin):
     """Take PLAIN, LOGIN and CRAM-MD5 with the passwords in `config/flat_auth_pw`."""
+
+    def register(self, qp: Host) -> None:
+        """Check the setting."""
+        self.parse_config("flat_auth_pw", passwords)
 
     async def hook_auth_plain(  # noqa: PLR0917 - what the hook gives
         self,
@@ -39,7 +44,7 @@ class AuthFlatFile(Plugin):
         ticket: bytes,
     ) -> Result:
         """Compare passwords; in a thread, since to hash one takes its time."""
-        users = self.users()
+        users = self.parse_config("flat_auth_pw", passwords)
         stored = users.get(user, "")
         same = await self.qp.run_blocking(is_same, password, stored)
         # If one attempt takes long, all do: nobody learns who exists.
@@ -61,16 +66,25 @@ class AuthFlatFile(Plugin):
         ticket: bytes,
     ) -> Result:
         """Compare digests of the challenge, with the password as key (RFC 2195, 2)."""
-        stored = self.users().get(user)
+        stored = self.parse_config("flat_auth_pw", passwords).get(user)
         if stored is None or HASHED.fullmatch(stored):
             return DECLINED
         digest = hmac.new(stored.encode(), ticket, "md5").hexdigest().encode()
         return OK if hmac.compare_digest(digest, hashed) else DENY
 
-    def users(self) -> dict[bytes, str]:
-        """What the file has: no user has a colon in the name, none an empty password."""
-        lines = (line.partition(":") for line in self.config("flat_auth_pw"))
-        return {name.encode(): password for name, _, password in lines if password}
+
+def passwords(lines: Iterator[str]) -> dict[bytes, str]:
+    """Read the lines of `config/flat_auth_pw`; an empty password lets nobody in."""
+    users: dict[bytes, str] = {}
+    for line in lines:
+        name, colon, password = line.partition(":")
+        if not name or not colon:
+            raise ValueError("no user; write user:password")  # and no word of what may be secret
+        if password.startswith("{scrypt}") and HASHED.fullmatch(password) is None:
+            raise ValueError("half a hash; write all of what the plugin's command prints")
+        if password:
+            users[name.encode()] = password
+    return users
 
 
 def is_same(password: bytes, stored: str) -> bool:

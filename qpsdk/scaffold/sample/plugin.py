@@ -201,6 +201,7 @@ class Sample(Plugin):
         date = formatdate(self.qp.clock())
         return OK, f"by {self.qp.settings.me} with {smtp} id {transaction.id};\n\t{date}"
 
+    @blocking  # a long body takes long to read: others are served meanwhile
     def hook_data_post(self, transaction: Transaction) -> Result:
         """Refuse a message by a word in its body."""
         if any(b"lottery" in line.lower() for line in transaction.body_lines()):

@@ -1,11 +1,7 @@
 """Tests of each hook's behaviour: what it does, and what it lets pass or fails at."""
 # ruff: noqa: ARG002 - a hook's arguments are the table's
 
-import asyncio
 import hmac
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,8 +23,7 @@ from qpsdk import (
     Transaction,
 )
 from qpsdk.scaffold.sample.plugin import Sample
-from qpsdk.testing import smtp
-from qpsdk.testing.smtp import memory_host
+from qpsdk.testing import PluginContract, capture_log, memory_host, smtp
 
 PLUGIN = "qpsdk.scaffold.sample.plugin.Sample"
 """As in config/plugins."""
@@ -75,33 +70,15 @@ def talk(
         client: What the plugins see of the client.
     """
 
-    async def main() -> Talk:
-        async with smtp(plugin, rest or Rest(), connection=client) as host:
-            replies = [str(host.greeting)]
-            for line in lines:
-                say = host.send_data if "\n" in line else host.command
-                replies.append(str(await say(line)))
-        return Talk(replies, host.connection, log)
-
-    with captured_log() as log:
-        return asyncio.run(main())
-
-
-@contextmanager
-def captured_log() -> Iterator[list[str]]:
-    """The texts of the lines that are logged meanwhile."""
-    logger = logging.getLogger("qpsdk")
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+    with (
+        capture_log() as log,
+        smtp(plugin, rest or Rest(), connection=client) as host,
+    ):
+        replies = [str(host.greeting)]
+        for line in lines:
+            say = host.send_data if "\n" in line else host.command
+            replies.append(str(say(line)))
+    return Talk(replies, host.connection, log.lines(level=LOGINFO))
 
 
 def on_a_host(**settings: str) -> Sample:
@@ -545,13 +522,9 @@ def test_logging_leaves_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
 def test_config_says_which_domains_are_ours() -> None:
     """The plugin rcpt_ok takes mail for the domains that we say."""
 
-    async def main() -> list[str]:
-        async with smtp(PLUGIN, "rcpt_ok") as host:
-            replies = [await host.command(line) for line in (HELLO, MAIL, RCPT)]
-            replies.append(await host.command("RCPT TO:<a@elsewhere.example>"))
-        return [str(reply) for reply in replies]
-
-    replies = asyncio.run(main())
+    with smtp(PLUGIN, "rcpt_ok") as host:
+        replies = [str(host.command(line)) for line in (HELLO, MAIL, RCPT)]
+        replies.append(str(host.rcpt("a@elsewhere.example")))
     assert replies[-2:] == ["250 2.1.5 Recipient OK", "550 5.7.1 Relaying denied"]
 
 
@@ -581,3 +554,9 @@ def test_post_fork_is_first() -> None:
 def test_post_fork_is_once() -> None:
     """It is done once, however much mail comes."""
     assert talk(*SEND, *SEND).log.count("a worker is ready") == 1
+
+
+class TestContract(PluginContract):
+    """What holds for every plugin, whatever it does: see `qpsdk.testing.PluginContract`."""
+
+    plugin = PLUGIN

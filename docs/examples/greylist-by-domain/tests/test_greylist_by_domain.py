@@ -1,13 +1,19 @@
 """Whole dialogues with the plugin, in memory: what clients are told, what becomes of mail."""
 
-import asyncio
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import NamedTuple
 
-from qpsdk import OK, Address, Connection, Constant, Parameters, Plugin, Result, Transaction
-from qpsdk.testing import smtp
+from qpsdk import (
+    LOGINFO,
+    OK,
+    Address,
+    Connection,
+    Constant,
+    Parameters,
+    Plugin,
+    Result,
+    Transaction,
+)
+from qpsdk.testing import PluginContract, capture_log, smtp
 
 PLUGIN = "greylist_by_domain"
 """As in config/plugins."""
@@ -54,33 +60,15 @@ def talk(
         client: What the plugins see of the client.
     """
 
-    async def main() -> Talk:
-        async with smtp(plugin, rest or Rest(), connection=client) as host:
-            replies = [str(host.greeting)]
-            for line in lines:
-                say = host.send_data if "\n" in line else host.command
-                replies.append(str(await say(line)))
-        return Talk(replies, host.connection, log)
-
-    with captured_log() as log:
-        return asyncio.run(main())
-
-
-@contextmanager
-def captured_log() -> Iterator[list[str]]:
-    """The texts of the lines that are logged meanwhile."""
-    logger = logging.getLogger("qpsdk")
-    lines: list[str] = []
-    handler = logging.Handler()
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
-    level = logger.level
-    logger.addHandler(handler)
-    logger.setLevel(logging.INFO)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(level)
+    with (
+        capture_log() as log,
+        smtp(plugin, rest or Rest(), connection=client) as host,
+    ):
+        replies = [str(host.greeting)]
+        for line in lines:
+            say = host.send_data if "\n" in line else host.command
+            replies.append(str(say(line)))
+    return Talk(replies, host.connection, log.lines(level=LOGINFO))
 
 
 def test_a_message_passes() -> None:
@@ -93,3 +81,9 @@ def test_rcpt_refuses_nobody() -> None:
     replies = talk(HELLO, MAIL, "RCPT TO:<Nobody@example.com>", RCPT, "DATA", MESSAGE).replies
     assert replies[3:5] == ["550 5.7.1 Nobody lives here", "250 2.1.5 Recipient OK"]
     assert replies[-1] == "250 2.0.0 Queued"
+
+
+class TestContract(PluginContract):
+    """What holds for every plugin, whatever it does: see `qpsdk.testing.PluginContract`."""
+
+    plugin = PLUGIN
