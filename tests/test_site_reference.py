@@ -75,6 +75,15 @@ def test_commands_page(reference: ModuleType) -> None:
     assert "--listen" in page
 
 
+def test_transcripts_page(reference: ModuleType) -> None:
+    """The page of transcripts has an example as a block, and each kind of line in a list."""
+    page: str = reference.transcripts_page()
+    assert "[a recipient is refused]\nS: 220 mx.example.com" in page
+    for term in ("C:", "S:", "L:", "plugin: name word key=value", "over: socket"):
+        assert f"\n- `{term}`\n" in page
+    assert page.count("```") == 2
+
+
 def test_plugins_page(reference: ModuleType) -> None:
     """Each bundled plugin has its section, with the line for `config/plugins` as a block."""
     page: str = reference.plugins_page()

@@ -1,6 +1,7 @@
 """Make the pages of the reference from what the program itself goes by: nothing is said twice."""
 
 import inspect
+import re
 from collections.abc import Iterable
 
 import typer
@@ -14,6 +15,7 @@ from qpsdk.hooks import HOOKS, Effect, Hook
 from qpsdk.loader import PluginLine, bundled_plugins, find
 from qpsdk.plugin import Plugin
 from qpsdk.settings import SETTINGS
+from qpsdk.testing import transcripts
 
 ME = "mx.example.com"
 
@@ -201,6 +203,17 @@ def commands_page() -> str:
     return "\n".join(lines)
 
 
+def transcripts_page() -> str:
+    """How a transcript is written: what the module that reads them says."""
+    lines = _fenced(inspect.getdoc(transcripts) or "").splitlines()
+    return "\n".join(
+        ["# Transcripts", "", *(f"- {line}" if TERM.fullmatch(line) else line for line in lines)]
+    )
+
+
+TERM = re.compile(r"`[^`]+`")
+"""What a definition begins with: a line of its own, explained below it."""
+
 PLAIN = {"COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
 
 PAGES = {
@@ -209,6 +222,7 @@ PAGES = {
     "settings": settings_page,
     "plugins": plugins_page,
     "commands": commands_page,
+    "transcripts": transcripts_page,
 }
 """By their names under `reference/`."""
 

@@ -1,0 +1,77 @@
+"""What docs/how-to/test-a-plugin.md shows: the page includes the parts of this file."""
+
+from qpsdk import DECLINED, DENY, LOGINFO, OK, Plugin
+from qpsdk.testing import PluginContract, ask, assert_answer, plugin, run
+
+
+# --8<-- [start:plugin]
+class Gone(Plugin):
+    """Refuse mail for people who have left."""
+
+    def hook_rcpt(self, transaction, recipient, params):  # type: ignore[no-untyped-def]
+        if recipient.user == b"bob":
+            self.log(LOGINFO, "bob was asked for")
+            return DENY, "Bob no longer works here"
+        return DECLINED
+
+
+# --8<-- [end:plugin]
+
+
+class Rest(Plugin):
+    """Takes every recipient and every message."""
+
+    def hook_rcpt(self, transaction, recipient, params):  # type: ignore[no-untyped-def]
+        return OK
+
+    def hook_queue(self, transaction):  # type: ignore[no-untyped-def]
+        return OK
+
+
+# --8<-- [start:hook]
+def test_one_hook() -> None:
+    """One hook is asked as the host does it, and what it answers is checked."""
+    outcome = run(ask(plugin(Gone), "rcpt", recipient="bob@example.com"))
+    assert_answer(outcome, DENY, match="no longer")
+
+
+# --8<-- [end:hook]
+
+
+# --8<-- [start:dialogue]
+def test_a_dialogue(smtp, log) -> None:  # type: ignore[no-untyped-def]
+    """A client speaks to a real session, in memory."""
+    client = smtp(Gone(), Rest())
+    assert client.send("hi", recipients="bob@example.com").code == 550
+    assert client.send("hi", recipients="ann@example.com").code == 250
+    assert "bob was asked for" in log
+
+
+# --8<-- [end:dialogue]
+
+
+# --8<-- [start:forward]
+def test_where_mail_goes(smtp, fake_qmqp) -> None:  # type: ignore[no-untyped-def]
+    """A message that is not refused arrives at the QMQP server, here a fake one."""
+    client = smtp(
+        Gone(),
+        "rcpt_ok",
+        "queue/qmqp_forward 192.0.2.1",
+        config={"rcpthosts": "example.com"},
+        connect=fake_qmqp.connect,
+    )
+    client.send("Subject: hello\n\nhi\n", recipients="ann@example.com")
+    fake_qmqp.only_message().assert_recipients(b"ann@example.com")
+
+
+# --8<-- [end:forward]
+
+
+# --8<-- [start:contract]
+class TestContract(PluginContract):
+    """What holds for every plugin."""
+
+    plugin = Gone
+
+
+# --8<-- [end:contract]
