@@ -130,7 +130,7 @@ def _fenced(doc: str) -> str:
             lines[-1:] = ["```", ""]  # in place of the empty line before it
             fenced = False
         if line.endswith("::"):
-            lines += [line[:-1], "", "```text"]
+            lines += [line[:-1].rstrip(":") and line[:-1], "", "```text"]
             fenced = True
         elif not (fenced and not line and lines[-1] == "```text"):
             lines.append(line.removeprefix("    ") if fenced else line)
