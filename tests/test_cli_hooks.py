@@ -61,7 +61,14 @@ def test_rcpt() -> None:
         " connection.respond()\n"
         "\n"
         "Time limit: 30 s for each plugin; timeout=SECONDS in config/plugins gives another.\n"
-        "Example: rcpt_ok\n"
+        "In use: rcpt_ok\n"
+        "Example:\n"
+        "    def hook_rcpt(self, transaction: Transaction, recipient: Address,"
+        " params: Parameters) -> Result:\n"
+        '        """Refuse one recipient; whether the others are ours, another plugin says."""\n'
+        '        if recipient.user.lower() == b"nobody":\n'
+        '            return DENY, "Nobody lives here"\n'
+        "        return DECLINED\n"
     )
 
 

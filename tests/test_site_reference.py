@@ -35,6 +35,7 @@ def test_hooks_page(reference: ModuleType) -> None:
         " params: Mapping[str, str]) -> Result: ..."
     ) in rcpt
     assert "[`rcpt_ok`](plugins.md#rcpt-ok)" in rcpt
+    assert all(sections[name].count(f"def hook_{name}(") == 2 for name in HOOKS)  # and an example
     assert "| OK | `250 2.1.5 Recipient OK` |  |" in rcpt
     assert "| DECLINED | `450 4.7.1 No plugin took this recipient, try again later` |  |" in rcpt
     assert (

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Iterable
 
 import typer
@@ -14,6 +15,7 @@ from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
 from qpsdk.loader import PluginLine, bundled_plugins, find
 from qpsdk.plugin import Plugin
+from qpsdk.scaffold.compose import code_of_plugin
 from qpsdk.settings import SETTINGS
 from qpsdk.testing import transcripts
 
@@ -49,6 +51,8 @@ def _hook(hook: Hook, users: list[str]) -> Iterable[str]:
     yield f"```python\ndef hook_{hook.name}(self, {parameters}) -> {result}: ...\n```\n".replace(
         "(self, )", "(self)"
     )
+    yield "For example:\n"
+    yield f"```python\n{textwrap.dedent(code_of_plugin([hook.name]).methods)}\n```\n"
     notes = [f"Time limit: {hook.time_limit:g} s for each plugin."]
     if hook.sync:
         notes = ["It is reached from plain calls: `async def` and `@blocking` are refused."]

@@ -11,6 +11,7 @@ from qpsdk.cli.show import table
 from qpsdk.constants import DECLINED, DONE, OK, Constant
 from qpsdk.errors import SetupError
 from qpsdk.hooks import HOOKS, Effect, Hook, hook_name
+from qpsdk.scaffold.compose import code_of_plugin
 
 
 @app.command()
@@ -71,7 +72,9 @@ def describe(hook: Hook) -> Iterator[str]:
         told = "timeout=SECONDS in config/plugins gives another"
         yield f"Time limit: {hook.time_limit:g} s for each plugin; {told}."
     if hook.example:
-        yield f"Example: {hook.example}"
+        yield f"In use: {hook.example}"
+    yield "Example:"
+    yield from code_of_plugin([hook.name]).methods.splitlines()
 
 
 def effect_text(hook: Hook, constant: Constant) -> str:
