@@ -100,6 +100,20 @@ def _pattern(entry: str) -> re.Pattern[str]:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 
+def network_of(ip: str) -> str:
+    """What stands for one client where clients are counted: the 64 bits of its IPv6 network.
+
+    One customer of a provider has a whole network of that size.
+
+    >>> network_of("192.0.2.7"), network_of("2001:db8:7:8:9::1"), network_of("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8:7:8::/64', '192.0.2.7')
+    """
+    if ":" not in ip:
+        return ip
+    address = IPv6Address(ip)
+    return str(address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64)))
+
+
 class NetworkList:
     """Addresses of clients, as in qpsmtpd's `relayclients`.
 
@@ -122,6 +136,15 @@ class NetworkList:
             version: {n.prefixlen for n in self._networks if n.version == version}
             for version in (4, 6)
         }
+
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NetworkList) and self._networks == other._networks
+
+    def __hash__(self) -> int:
+        return hash(self._networks)
 
     def __contains__(self, ip: str) -> bool:
         """Whether an address is in one of the networks; no text that is none ever is."""

@@ -39,6 +39,7 @@ class Engine:
     r"""One conversation.
 
     `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
+    `requests` counts the whole lines and messages that have come.
 
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
@@ -59,6 +60,7 @@ class Engine:
         "_bad_commands",
         "_buffer",
         "_command",
+        "_commands",
         "_decoder",
         "_ended",
         "_exchange",
@@ -69,6 +71,7 @@ class Engine:
         "_position",
         "_recipients",
         "_refusal",
+        "_refusals",
         "_searched",
         "_skipping",
         "_unparsed",
@@ -77,6 +80,7 @@ class Engine:
         "bare_newline",
         "limits",
         "on_refusal",
+        "requests",
         "state",
     )
 
@@ -100,6 +104,7 @@ class Engine:
         self.auth_offered = False  # MAIL may have a parameter AUTH=
         self.state = State.CONNECTED
         self.on_refusal: Callable[[bytes, Reply], None] | None = None
+        self.requests = 0
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
@@ -114,7 +119,7 @@ class Engine:
         self._message_size: int | None = None  # of a message whose end is to be told
         self._refusal: Reply | None = None
         self._recipients = 0
-        self._bad_commands = 0
+        self._commands = self._bad_commands = self._refusals = 0  # since the last message taken
         self._unparsed = unparsed
         self._unread = b""  # the arguments of a command that came as Unparsed
 
@@ -175,8 +180,10 @@ class Engine:
         if accepted is None:
             accepted = reply.accepted
         self.state = STEPS[step][self.state][0 if accepted else 1]
-        if step == FINAL_DOT and accepted:
-            self._bad_commands = 0  # a relay may keep its connection for a very long time
+        if not accepted:
+            self._refusals += 1
+        elif step == FINAL_DOT:  # a relay may keep its connection for a very long time
+            self._commands = self._bad_commands = self._refusals = 0
         if step == "RCPT":
             self._recipients += accepted
         if self.state is State.MESSAGE:
@@ -254,6 +261,7 @@ class Engine:
                 self._position = self._searched
             return None
         self._position = self._searched = end + 1
+        self.requests += 1
         if self._skipping or end + 1 - start > limit:
             self._skipping = False
             exchange, self._exchange = self._exchange, None
@@ -265,6 +273,9 @@ class Engine:
         self._command = line
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
+        self._commands += 1
+        if verb != "QUIT" and self._is_over_limits():
+            return None
         reader = READERS.get(verb)
         if reader is None:
             self._command = b""
@@ -326,10 +337,24 @@ class Engine:
         self._bad_commands += 1
         if self._bad_commands < self.limits.bad_commands:
             return True
-        text = f"{self._me} Too many bad commands, closing the connection"
+        self._send_away("Too many bad commands")
+        return False
+
+    def _is_over_limits(self) -> bool:
+        """Whether the client only asks, or is only refused; then it is sent away."""
+        limits = self.limits
+        if 0 < limits.commands < self._commands:
+            self._send_away("Too many commands without a message")
+        elif 0 < limits.refusals <= self._refusals:
+            self._send_away("Too many refused commands")
+        else:
+            return False
+        return True
+
+    def _send_away(self, why: str) -> None:
+        text = f"{self._me} {why}, closing the connection"
         self._refuse(Reply.make(421, text, "4.7.0"))
         self.close()
-        return False
 
     # Messages
 
@@ -349,6 +374,7 @@ class Engine:
         if rest is not None:
             self._decoder = None
             self._message_size = decoder.size
+            self.requests += 1
         if message and self._refusal is None:
             return Block(message)
         return self.next_event() if rest is not None else None
