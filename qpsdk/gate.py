@@ -1,9 +1,10 @@
 """Lets so many through at a time: the messages that queue plugins have in hand."""
 
-import asyncio
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    import asyncio
+
     from qpsdk.dispatcher import Work
 
 PATIENCE: Final = 30.0
@@ -39,6 +40,8 @@ class Gate:
         Args:
             work: May call it off.
         """
+        import asyncio  # not loaded by the public names alone, of which the host is one
+
         loop = asyncio.get_running_loop()
         turn: asyncio.Future[bool] = loop.create_future()
         self._waiting[turn] = None
@@ -62,7 +65,7 @@ class Gate:
             if self._end(next(iter(self._waiting)), True):
                 self.inside += 1
 
-    def _end(self, turn: asyncio.Future[bool], inside: bool) -> bool:
+    def _end(self, turn: "asyncio.Future[bool]", inside: bool) -> bool:
         """End a wait; whether there was still somebody who waited."""
         self._waiting.pop(turn, None)
         if turn.done():

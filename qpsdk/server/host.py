@@ -20,8 +20,10 @@ from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
+from qpsdk.server.admission import Admission, raise_descriptor_limit
 from qpsdk.server.drive import Drive
 from qpsdk.server.stream import SocketStream, connect, reason
+from qpsdk.server.threads import Threads
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
@@ -30,6 +32,10 @@ from qpsdk.verdicts import Observer
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""
+
+ACCEPT_AT_A_TURN = 1
+"""Connections that asyncio accepts before those that stand have their turn. It tries so many times
+also where the process is out of descriptors, and each that fails comes again a second later."""
 
 FAREWELL = 5.0
 """Seconds that plugins then have for the last hooks of a connection that was cut off."""
@@ -49,7 +55,7 @@ def new_host(config: Config) -> Host:
         configuration=config,
         settings=settings,
         connect=connect,
-        run_blocking=asyncio.to_thread,
+        run_blocking=Threads(settings.max_threads).run,
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
     )
@@ -87,6 +93,7 @@ class Server:
         self._observer = observer
         self._dispatcher = dispatcher or load(host)
         self._log_chain = self._dispatcher.log_chain()
+        self._admission = Admission(host)
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
@@ -104,7 +111,8 @@ class Server:
             self._log_chain.lend()
             undo.callback(self._log_chain.take_back)
             undo.callback(self._host.spool.close)
-            _ = self._host.spool.path  # made now, so that a wrong one is told at the start
+            self._look_at_spool()
+            asyncio.get_running_loop().set_exception_handler(self._admission.accept_failed)
             undo.push_async_callback(self._dispatcher.shutdown)
             if "post_fork" in self._dispatcher.hooks:
                 await self._dispatcher.run("post_fork", None, ())
@@ -143,6 +151,11 @@ class Server:
         self._host.spool.close()
         self._log_chain.take_back()
 
+    def _look_at_spool(self) -> None:
+        path = self._host.spool.path  # made now, so that a wrong one is told at the start
+        if left := self._host.spool.remove_orphans():
+            log(LOGWARN, f"{path}: removed what a host has left that has died, files: {left}")
+
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()
         if self._sessions:
@@ -159,15 +172,19 @@ class Server:
         new_stream = partial(self._new_stream, endpoint.tls)
         try:
             if endpoint.path:
-                listener = await loop.create_unix_server(new_stream, endpoint.path, backlog=BACKLOG)
+                listener = await loop.create_unix_server(
+                    new_stream, endpoint.path, backlog=ACCEPT_AT_A_TURN
+                )
             else:
                 listener = await loop.create_server(
-                    new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
+                    new_stream, endpoint.host, endpoint.port, backlog=ACCEPT_AT_A_TURN
                 )
         except (OSError, UnicodeError) as error:
             raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
         self._listeners.append(listener)
         for listening in listener.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                same.listen(BACKLOG)
             name = listening.getsockname()
             is_unix = listening.family == socket.AF_UNIX
             at = Endpoint(path=name) if is_unix else Endpoint(name[0], name[1])
@@ -195,18 +212,30 @@ class Server:
         if isinstance(remote, tuple):  # a unix socket has no addresses
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
-        if tls and self._host.tls is not None:
-            connection.tls_to_start = self._host.tls()
-        session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        descriptor = stream.transport.get_extra_info("socket").fileno()
+        refusal = self._admission.admit(connection.remote_ip, descriptor)
+        if refusal is not None:
+            stream.refuse(b"" if tls else refusal.wire)
+            return
+        ended = partial(self._ended, connection.remote_ip)
+        try:
+            if tls and self._host.tls is not None:
+                connection.tls_to_start = self._host.tls()
+            session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        except BaseException:
+            self._admission.release(connection.remote_ip)
+            stream.abort()
+            raise
         stream.set_timeout(session.settings.timeout)
-        drive = Drive(session.run(), self._ended)
+        drive = Drive(session.run(), ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)
         if self._stopping:
             session.stop()
         drive.wake()
 
-    def _ended(self, drive: Drive, error: BaseException | None) -> None:
+    def _ended(self, ip: str, drive: Drive, error: BaseException | None) -> None:
+        self._admission.release(ip)
         del self._sessions[drive]
         if not self._sessions:
             self._all_ended.set()
@@ -226,6 +255,7 @@ def serve(
     Raises:
         SetupError: The host cannot start; the text says what to change.
     """
+    raise_descriptor_limit()
     host = new_host(config)
     endpoints = _endpoints(config, listen or host.settings.listen)
 

@@ -258,6 +258,11 @@ class SocketStream(asyncio.Protocol):
         finally:
             limit.cancel()
 
+    def refuse(self, reply: bytes) -> None:
+        """Say one thing, and close without waiting for anything."""
+        self.transport.write(reply)
+        self.transport.close()
+
     def abort(self) -> None:
         self._lost_callback = None
         self.transport.abort()
