@@ -103,7 +103,7 @@ except AssertionError as error:
 # A hook is asked in a dialogue, and other plugins are there. `smtp` is a client that speaks to a
 # real session with your plugins; the reply is what a mail server of somebody else would read.
 
-# %% tags=["program"]
+# %%
 from qpsdk.testing import smtp
 
 
@@ -116,7 +116,7 @@ FORWARD = "__main__.Forward 192.0.2.1"
 
 
 async def send(message, *acts):
-    """Send a message to a server that acts so; the reply, and what the log has of errors."""
+    """Send a message to a server that acts so; the reply, and the errors in the log."""
     fake = FakeQMQPServer()
     fake.script(*acts)
     with capture_log() as log:
@@ -153,12 +153,13 @@ import re
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
 os.chdir(tempfile.mkdtemp())
 
 
 def pytest(*arguments):
-    """Run `pytest` here; what it says, without seconds, sizes and places of this machine."""
+    """Run `pytest` here; what it says, but for seconds, sizes and places."""
     options = "--show-capture=no", "--tb=short"
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "--color=no", *options, *arguments],
@@ -173,9 +174,9 @@ def pytest(*arguments):
 
 def change(old, new, file="forward.py"):
     """Put something else in the place of a piece of a file."""
-    text = open(file).read()
+    text = Path(file).read_text()
     assert text.count(old) == 1, old
-    open(file, "w").write(text.replace(old, new))
+    Path(file).write_text(text.replace(old, new))
 
 
 # %% tags=["static"]
@@ -270,7 +271,7 @@ settings.register_profile(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=30,
+    max_examples=15,
     phases=(Phase.generate, Phase.shrink),
     report_multiple_bugs=False,
 )
@@ -380,9 +381,9 @@ C: How are you?
 C: .
 S:
 """
-open("busy.smtp", "w").write(dialogue)
+Path("busy.smtp").write_text(dialogue)
 pytest("busy.smtp", "--update-transcripts")
-print(open("busy.smtp").read())
+print(Path("busy.smtp").read_text())
 
 # %% [markdown]
 # Read it before you commit it: from now on it is what you promise. When the server says something
