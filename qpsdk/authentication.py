@@ -105,7 +105,9 @@ class Authentication:
     def _has_guessed_enough(self) -> bool:
         """Whether too many attempts from the client's address failed, on whatever connections."""
         limit, ip = self._settings.max_auth_failures_per_address, self._connection.remote_ip
-        return 0 < limit <= self._attempts.count(ip) and ip not in self._settings.unlimited_clients
+        if not ip or ip in self._settings.unlimited_clients:  # on a unix socket they have none
+            return False
+        return 0 < limit <= self._attempts.count(ip)
 
     def forget(self) -> None:
         """The client begins anew (RFC 3207, 4.2); its failed attempts still count."""

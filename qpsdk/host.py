@@ -66,7 +66,11 @@ class RunBlocking(Protocol):
     """How to run a function that blocks without holding up the others: in a thread."""
 
     def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
+        """What `function` returns.
+
+        Raises:
+            BusyError: No thread was free in time. In a hook it counts as DENYSOFT.
+        """
         ...
 
 

@@ -488,7 +488,8 @@ def test_failures_of_one_address(caplog: pytest.LogCaptureFixture) -> None:
     assert f"sent away: {TOO_MANY[1]}" in caplog.messages
 
 
-def test_failures_of_an_unlimited_client() -> None:
+@pytest.mark.parametrize("ip", ["127.0.0.1", ""])
+def test_failures_of_an_unlimited_client(ip: str) -> None:
     """A webmail on this machine is not locked out for what its users mistype."""
     host = memory_host({"max_auth_failures_per_address": "1"})
     plugin = Knows()
@@ -496,7 +497,7 @@ def test_failures_of_an_unlimited_client() -> None:
     mark_loaded(plugin)
 
     async def main() -> None:
-        async with smtp(plugin, connection=Connection("c", "127.0.0.1")) as client:
+        async with smtp(plugin, connection=Connection("c", ip)) as client:
             await client.command("EHLO client")
             assert (await client.command(WRONG)).code == 535
             assert (await client.command(PLAIN)).code == 235

@@ -733,7 +733,7 @@ def test_no_thread_is_free(hook: str, constant: Constant, logged: Logged) -> Non
 
     async def main() -> Outcome:
         about = new_transaction()
-        arguments = (about, "sender", {}) if hook == "mail" else (about,)
+        arguments: tuple[Any, ...] = (about, "sender", {}) if hook == "mail" else (about,)
         return await Dispatcher([Blocks()], busy).run(hook, about, arguments)
 
     assert asyncio.run(main()) == Outcome(constant, None, "Blocks")

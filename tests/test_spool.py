@@ -532,7 +532,7 @@ def test_a_file_that_was_taken_for_an_orphan(folder: Path, monkeypatch: pytest.M
     """A host that starts while we make a file may delete it; then we make another."""
     directory, other = SpoolDirectory(folder), SpoolDirectory(folder)
     real = tempfile.mkstemp
-    removed = []
+    removed: list[int] = []
 
     def mkstemp(**options: Any) -> tuple[int, str]:
         made = real(**options)

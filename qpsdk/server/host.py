@@ -112,7 +112,8 @@ class Server:
             undo.callback(self._log_chain.take_back)
             undo.callback(self._host.spool.close)
             self._look_at_spool()
-            asyncio.get_running_loop().set_exception_handler(self._admission.accept_failed)
+            self._handle_failures(self._admission.accept_failed)
+            undo.callback(self._handle_failures, None)
             undo.push_async_callback(self._dispatcher.shutdown)
             if "post_fork" in self._dispatcher.hooks:
                 await self._dispatcher.run("post_fork", None, ())
@@ -149,7 +150,11 @@ class Server:
             self._stopped = True
             await self._dispatcher.shutdown()
         self._host.spool.close()
+        self._handle_failures(None)
         self._log_chain.take_back()
+
+    def _handle_failures(self, handler: Callable[..., None] | None) -> None:
+        asyncio.get_running_loop().set_exception_handler(handler)
 
     def _look_at_spool(self) -> None:
         path = self._host.spool.path  # made now, so that a wrong one is told at the start
@@ -226,7 +231,11 @@ class Server:
             self._admission.release(connection.remote_ip)
             stream.abort()
             raise
-        stream.set_timeout(session.settings.timeout)
+        settings = session.settings
+        # The session is polite about it, at the next byte; this is for who takes our replies a
+        # byte at a time.
+        end = 2 * settings.session_timeout + settings.timeout if settings.session_timeout else None
+        stream.set_timeout(settings.timeout, end)
         drive = Drive(session.run(), ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)

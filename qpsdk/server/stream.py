@@ -84,13 +84,22 @@ class SocketStream(asyncio.Protocol):
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def set_timeout(self, io_timeout: float) -> None:
-        """Have the peer take or give a byte in so many seconds, in place of the first limit."""
-        if io_timeout != self._io_timeout:
+    def set_timeout(self, io_timeout: float, session_timeout: float | None = None) -> None:
+        """Have other limits, in seconds, than those that the stream was made with.
+
+        Args:
+            io_timeout: The peer has to take or give a byte.
+            session_timeout: The connection has to end, from now.
+        """
+        now, timer = self._loop.time(), self._timer
+        if session_timeout is not None:
+            self._deadline = now + session_timeout
+        ends_first = timer is not None and timer.when() > (self._deadline or timer.when())
+        if io_timeout != self._io_timeout or ends_first:
             self._io_timeout = io_timeout
-            if self._timer is not None:
-                self._timer.cancel()
-            self._set_timer(self._loop.time() + io_timeout)
+            if timer is not None:
+                timer.cancel()
+            self._set_timer(now + io_timeout)
 
     # What the transport tells us
 
