@@ -324,7 +324,7 @@ class Session:
             self._settings.limits.header,
         )
         transaction.smtputf8 = "smtputf8" in event.params
-        if (shortage := self._intake.shortage(event.params)) is not None:
+        if event.params and (shortage := self._intake.shortage(event.params)) is not None:
             self._engine.reply(shortage)
             await self._reset_transaction()
             return

@@ -8,10 +8,10 @@ from collections import Counter
 from typing import Any, Final
 
 from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN, LogLevel
-from qpsdk.host import Host
 from qpsdk.lists import network_of
 from qpsdk.log import log
 from qpsdk.reply import Reply
+from qpsdk.settings import Settings
 
 QUIET: Final = 10.0
 """Seconds between two log lines that tell the same: a flood must not fill a disk."""
@@ -28,35 +28,35 @@ class Admission:
     The numbers are those of this process: each of several workers has its own.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, settings: Settings) -> None:
+        """`settings` are those of the start; what they promise and cannot keep is told."""
         self._all = 0
         self._by_network: Counter[str] = Counter()
         self._descriptors = _descriptors()
         self._full = RareLine(LOGWARN)
         self._too_many = RareLine(LOGWARN)
         self._exhausted = RareLine(LOGERROR)
-        most = host.settings.max_connections
+        most = settings.max_connections
         if most > self._descriptors:
             room = f"the limit on open files (ulimit -n) leaves room for {self._descriptors}"
             log(LOGNOTICE, f"max_connections is {most}, but {room}")
 
-    def admit(self, ip: str, descriptor: int = 0) -> Reply | None:
+    def admit(self, ip: str, settings: Settings, descriptor: int = 0) -> Reply | None:
         """Let a client in, until it is released; else the 421 that it is sent away with.
 
         Args:
             ip: Its own address; empty on a unix socket, which has none.
+            settings: Those of now.
             descriptor: The number of its socket. The system gives the lowest that is free, so that
                 it says how many are open.
         """
-        settings = self._host.settings
         if descriptor >= self._descriptors:
             text = "Out of file descriptors, try again later"
             self._exhausted.tell(f"clients are refused: {descriptor} files are open")
         elif 0 < settings.max_connections <= self._all:
             text = "Too many connections, try again later"
             self._full.tell(f"{ip or 'a client'} refused: max_connections is {self._all}")
-        elif self._is_over(ip):
+        elif self._is_over(ip, settings):
             text = "Too many connections from your address, try again later"
             most = settings.max_connections_per_address
             self._too_many.tell(f"{ip} refused: max_connections_per_address is {most}")
@@ -85,8 +85,7 @@ class Admission:
         else:
             loop.default_exception_handler(context)
 
-    def _is_over(self, ip: str) -> bool:
-        settings = self._host.settings
+    def _is_over(self, ip: str, settings: Settings) -> bool:
         most = settings.max_connections_per_address
         return (
             bool(ip)

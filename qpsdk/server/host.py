@@ -93,7 +93,7 @@ class Server:
         self._observer = observer
         self._dispatcher = dispatcher or load(host)
         self._log_chain = self._dispatcher.log_chain()
-        self._admission = Admission(host)
+        self._admission = Admission(host.settings)
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
@@ -218,7 +218,7 @@ class Server:
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
         descriptor = stream.transport.get_extra_info("socket").fileno()
-        refusal = self._admission.admit(connection.remote_ip, descriptor)
+        refusal = self._admission.admit(connection.remote_ip, self._host.settings, descriptor)
         if refusal is not None:
             stream.refuse(b"" if tls else refusal.wire)
             return

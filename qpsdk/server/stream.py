@@ -373,21 +373,17 @@ class SocketStream(asyncio.Protocol):
             self._unsent, self._waiting_since = unsent, now
         waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
-            self._stall("the time for the whole session is over")
+            self._error = self._error or StreamTimeoutError(
+                "the time for the whole session is over"
+            )
+            if waiting:
+                self._fail(self._error)
         elif waiting and now >= self._waiting_since + self._io_timeout:
-            self._stall(f"no progress for {self._io_timeout:g} s")
+            self._set_timer(now + self._io_timeout)
+            self._fail(StreamTimeoutError(f"no progress for {self._io_timeout:g} s"))
         else:
             since = self._waiting_since if waiting else now
             self._set_timer(max(since + self._io_timeout, now + 0.01))
-
-    def _stall(self, text: str) -> None:
-        error = StreamTimeoutError(text)
-        if self._deadline is not None:  # over for good
-            self._error = self._error or error
-        else:
-            self._set_timer(self._loop.time() + self._io_timeout)
-        if self._waits:
-            self._fail(error)
 
 
 @coroutine

@@ -4,6 +4,7 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+import sys
 from collections.abc import Callable, Collection
 from typing import Final, Literal
 
@@ -64,6 +65,8 @@ class Engine:
         "_decoder",
         "_ended",
         "_exchange",
+        "_max_commands",
+        "_max_refusals",
         "_me",
         "_message_size",
         "_out",
@@ -120,6 +123,8 @@ class Engine:
         self._refusal: Reply | None = None
         self._recipients = 0
         self._commands = self._bad_commands = self._refusals = 0  # since the last message taken
+        self._max_commands = self.limits.commands or sys.maxsize
+        self._max_refusals = self.limits.refusals or sys.maxsize
         self._unparsed = unparsed
         self._unread = b""  # the arguments of a command that came as Unparsed
 
@@ -274,7 +279,10 @@ class Engine:
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
         self._commands += 1
-        if verb != "QUIT" and self._is_over_limits():
+        too_many = self._commands > self._max_commands
+        if (too_many or self._refusals >= self._max_refusals) and verb != "QUIT":
+            what = "commands without a message" if too_many else "refused commands"
+            self._send_away(f"Too many {what}")
             return None
         reader = READERS.get(verb)
         if reader is None:
@@ -339,17 +347,6 @@ class Engine:
             return True
         self._send_away("Too many bad commands")
         return False
-
-    def _is_over_limits(self) -> bool:
-        """Whether the client only asks, or is only refused; then it is sent away."""
-        limits = self.limits
-        if 0 < limits.commands < self._commands:
-            self._send_away("Too many commands without a message")
-        elif 0 < limits.refusals <= self._refusals:
-            self._send_away("Too many refused commands")
-        else:
-            return False
-        return True
 
     def _send_away(self, why: str) -> None:
         text = f"{self._me} {why}, closing the connection"
