@@ -2,24 +2,14 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from qpsdk import limits as host_limits
 from qpsdk.config import Config
 from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
-from qpsdk.limits import (
-    MAX_AUTH_FAILURES_PER_ADDRESS,
-    MAX_CONNECTIONS,
-    MAX_CONNECTIONS_PER_ADDRESS,
-    MAX_FORWARDS,
-    MAX_THREADS,
-    MIN_DATA_RATE,
-    MIN_FREE_DISK,
-    SESSION_TIMEOUT,
-    UNLIMITED_CLIENTS,
-)
 from qpsdk.lists import NetworkList
 from qpsdk.smtp import Limits
 from qpsdk.smtp import limits as smtp_limits
@@ -47,7 +37,7 @@ DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
 """Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
 
 DEFAULT_SPOOL_PERMS: Final = 0o700
-_UNLIMITED: Final = NetworkList(UNLIMITED_CLIENTS)
+_UNLIMITED: Final = NetworkList(host_limits.UNLIMITED_CLIENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,16 +83,16 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
-    max_connections: int = MAX_CONNECTIONS
-    max_connections_per_address: int = MAX_CONNECTIONS_PER_ADDRESS
-    max_auth_failures_per_address: int = MAX_AUTH_FAILURES_PER_ADDRESS
+    max_connections: int = host_limits.MAX_CONNECTIONS
+    max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
+    max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
     unlimited_clients: NetworkList = _UNLIMITED
-    session_timeout: float = SESSION_TIMEOUT
-    min_data_rate: int = MIN_DATA_RATE
-    max_forwards: int = MAX_FORWARDS
-    max_threads: int = MAX_THREADS
+    session_timeout: float = host_limits.SESSION_TIMEOUT
+    min_data_rate: int = host_limits.MIN_DATA_RATE
+    max_forwards: int = host_limits.MAX_FORWARDS
+    max_threads: int = host_limits.MAX_THREADS
     max_spool: int = 0
-    min_free_disk: int = MIN_FREE_DISK
+    min_free_disk: int = host_limits.MIN_FREE_DISK
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -114,10 +104,11 @@ class Settings:
         values = {name: setting.read(config) for name, setting in SETTINGS.items() if setting.host}
         me = values["me"] or platform.node() or "localhost"
         spool_dir = values["spool_dir"]
-        return cls(
-            me=me,
-            greeting=full_greeting(me, values["smtpgreeting"]),
-            limits=Limits(
+        read = {attribute.name: values.get(attribute.name) for attribute in fields(cls)}
+        read |= {
+            "me": me,
+            "greeting": full_greeting(me, values["smtpgreeting"]),
+            "limits": Limits(
                 message=values["databytes"],
                 recipients=values["max_recipients"],
                 header=values["max_header"],
@@ -126,19 +117,14 @@ class Settings:
                 refusals=values["max_refusals"],
                 failed_auth=values["max_auth_failures"],
             ),
-            bare_newline=values["bare_newline"],
-            size_threshold=values["size_threshold"],
-            spool_dir=config.resolve(spool_dir) if spool_dir else None,
-            spool_perms=values["spool_perms"],
-            timeout=values["timeout"],
-            loglevel=values["loglevel"],
-            tls_before_auth=values["tls_before_auth"],
-            tls_handshake_timeout=values["tls_handshake_timeout"],
-            auth_results=values["me-auth-results"] or me,
-            listen=tuple(values["listen"]),
-            unlimited_clients=NetworkList(values["unlimited_clients"] or UNLIMITED_CLIENTS),
-            **{name: values[name] for name in _NUMBERS},
-        )
+            "spool_dir": config.resolve(spool_dir) if spool_dir else None,
+            "auth_results": values["me-auth-results"] or me,
+            "unlimited_clients": NetworkList(
+                values["unlimited_clients"] or host_limits.UNLIMITED_CLIENTS
+            ),
+            "listen": tuple(values["listen"]),
+        }
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,25 +303,25 @@ _TABLE: Final = (
     ),
     _limit(
         "max_auth_failures_per_address",
-        MAX_AUTH_FAILURES_PER_ADDRESS,
+        host_limits.MAX_AUTH_FAILURES_PER_ADDRESS,
         "Failed attempts to authenticate within 15 minutes, of one address or IPv6 /64; 0 for no"
         " limit.",
     ),
     _limit(
         "max_connections",
-        MAX_CONNECTIONS,
+        host_limits.MAX_CONNECTIONS,
         "Clients that are connected at a time; 0 for no limit.",
     ),
     _limit(
         "max_connections_per_address",
-        MAX_CONNECTIONS_PER_ADDRESS,
+        host_limits.MAX_CONNECTIONS_PER_ADDRESS,
         "Those of one address or IPv6 /64; 0 for no limit.",
     ),
     Setting(
         "unlimited_clients",
         "Clients whom the limits of one address do not concern, as in relayclients.",
         read_network,
-        shown_default=", ".join(UNLIMITED_CLIENTS),
+        shown_default=", ".join(host_limits.UNLIMITED_CLIENTS),
         several=True,
         hook=False,
     ),
@@ -344,24 +330,24 @@ _TABLE: Final = (
         "Seconds that a connection may last, and as long again for a transaction that is open;"
         " 0 for no limit.",
         read_number,
-        SESSION_TIMEOUT,
+        host_limits.SESSION_TIMEOUT,
         "3600",
     ),
     _limit(
         "min_data_rate",
-        MIN_DATA_RATE,
+        host_limits.MIN_DATA_RATE,
         "Bytes a second that a client has to bring once a command or a message takes longer than"
         " `timeout`; 0 for any.",
         hook=True,
     ),
     _limit(
         "max_forwards",
-        MAX_FORWARDS,
+        host_limits.MAX_FORWARDS,
         "Messages that queue plugins have in hand at a time; 0 for no limit.",
     ),
     _limit(
         "max_threads",
-        MAX_THREADS,
+        host_limits.MAX_THREADS,
         "Threads for hooks that block, and for what else plugins have run there.",
         read_positive,
         at_start=True,
@@ -373,7 +359,7 @@ _TABLE: Final = (
     ),
     _limit(
         "min_free_disk",
-        MIN_FREE_DISK,
+        host_limits.MIN_FREE_DISK,
         "Bytes that those files leave free on their disk.",
     ),
     Setting(
@@ -452,19 +438,6 @@ _TABLE: Final = (
         hook=False,
     ),
 )
-
-_NUMBERS: Final = (
-    "max_connections",
-    "max_connections_per_address",
-    "max_auth_failures_per_address",
-    "session_timeout",
-    "min_data_rate",
-    "max_forwards",
-    "max_threads",
-    "max_spool",
-    "min_free_disk",
-)
-"""Settings that are attributes of `Settings` under their own names."""
 
 SETTINGS: Final = {setting.name: setting for setting in _TABLE}
 """The table by name, the most important first."""
