@@ -104,7 +104,10 @@ class Settings:
         values = {name: setting.read(config) for name, setting in SETTINGS.items() if setting.host}
         me = values["me"] or platform.node() or "localhost"
         spool_dir = values["spool_dir"]
-        read = {attribute.name: values.get(attribute.name) for attribute in fields(cls)}
+        unlimited = values["unlimited_clients"] or host_limits.UNLIMITED_CLIENTS
+        read: dict[str, Any] = {
+            attribute.name: values.get(attribute.name) for attribute in fields(cls)
+        }
         read |= {
             "me": me,
             "greeting": full_greeting(me, values["smtpgreeting"]),
@@ -119,9 +122,7 @@ class Settings:
             ),
             "spool_dir": config.resolve(spool_dir) if spool_dir else None,
             "auth_results": values["me-auth-results"] or me,
-            "unlimited_clients": NetworkList(
-                values["unlimited_clients"] or host_limits.UNLIMITED_CLIENTS
-            ),
+            "unlimited_clients": NetworkList(unlimited),
             "listen": tuple(values["listen"]),
         }
         return cls(**read)
