@@ -10,6 +10,7 @@ from typing import Any, Final, cast
 from qpsdk.config import Config
 from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
+from qpsdk.lists import NetworkList
 from qpsdk.smtp import Limits
 from qpsdk.smtp.engine import BareNewline
 from qpsdk.stream import Endpoint
@@ -20,6 +21,9 @@ DEFAULT_TIMEOUT: Final = 300.0
 
 DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
 """Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
+
+DEFAULT_PROXY_TIMEOUT: Final = 5.0
+"""Seconds: a proxy sends its header with the connection, and knows all that is in it."""
 
 DEFAULT_SPOOL_PERMS: Final = 0o700
 MAX_GREETING: Final = 500
@@ -44,6 +48,8 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
+        proxy_timeout: Seconds that it has for that.
     """
 
     me: str = "localhost"
@@ -59,6 +65,8 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
+    proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -84,6 +92,8 @@ class Settings:
             tls_handshake_timeout=values["tls_handshake_timeout"],
             auth_results=values["me-auth-results"] or me,
             listen=tuple(values["listen"]),
+            proxy_networks=NetworkList(values["proxy_networks"]),
+            proxy_timeout=values["proxy_timeout"],
         )
 
 
@@ -188,6 +198,11 @@ def _address(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    NetworkList([text])
+    return text
+
+
 def _bare_newline(text: str) -> BareNewline:
     if text not in ("reject", "normalize"):
         raise ValueError(f"{text!r} is not known; write reject or normalize")
@@ -245,6 +260,22 @@ _TABLE: Final = (
         _address,
         several=True,
         at_start=True,
+        hook=False,
+    ),
+    Setting(
+        "proxy_networks",
+        "Proxies before this host, as in relayclients: each of their connections has to begin with"
+        " a PROXY header (version 1 or 2), and the client that it names is believed.",
+        _network,
+        several=True,
+        hook=False,
+    ),
+    Setting(
+        "proxy_timeout",
+        "Seconds that a proxy has for its PROXY header.",
+        _seconds,
+        DEFAULT_PROXY_TIMEOUT,
+        "5",
         hook=False,
     ),
     Setting(

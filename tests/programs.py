@@ -13,6 +13,7 @@ import pytest
 
 PACKAGES = {
     "Net::SSLeay": "libnet-ssleay-perl",
+    "haproxy": "haproxy",
     "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",

@@ -21,6 +21,7 @@ from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.server.drive import Drive
+from qpsdk.server.proxy import Addresses, AwaitHeader, socket_addresses
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Session
 from qpsdk.settings import Settings
@@ -88,6 +89,7 @@ class Server:
         self._dispatcher = dispatcher or load(host)
         self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
+        self._headers: set[AwaitHeader] = set()
         self._all_ended = asyncio.Event()
         self._stopping = False
         self._stopped = False
@@ -130,6 +132,8 @@ class Server:
         self._stopping = True
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
+        for header in list(self._headers):
+            header.transport.abort()
         for session in list(self._sessions.values()):
             session.stop()
         await self._wait_for_sessions(grace)
@@ -185,16 +189,32 @@ class Server:
 
     def _new_stream(self, tls: bool) -> SocketStream:
         timeout = self._host.settings.timeout
-        on_made = partial(self._begin, tls)
+        on_made = partial(self._accept, tls)
         return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
-    def _begin(self, tls: bool, stream: SocketStream) -> None:
+    def _accept(self, tls: bool, stream: SocketStream) -> None:
+        addresses = socket_addresses(stream.transport)
+        self._host.refresh()
+        settings = self._host.settings
+        if not settings.proxy_networks or addresses.remote_ip not in settings.proxy_networks:
+            self._begin(tls, stream, addresses)
+            return
+
+        def end(told: Addresses | None, problem: str) -> None:
+            self._headers.discard(header)
+            if told is not None:
+                self._begin(tls, stream, told)
+            elif problem:
+                place = self._host.configuration.path("proxy_networks")
+                log(LOGWARN, f"{addresses.remote_ip} is refused: {problem}; it is in {place}")
+
+        header = AwaitHeader(stream, addresses, settings.proxy_timeout, end)
+        self._headers.add(header)
+
+    def _begin(self, tls: bool, stream: SocketStream, addresses: Addresses) -> None:
         connection = Connection(self._host.new_id())
-        remote = stream.transport.get_extra_info("peername")
-        local = stream.transport.get_extra_info("sockname")
-        if isinstance(remote, tuple):  # a unix socket has no addresses
-            connection.remote_ip, connection.remote_port = remote[:2]
-            connection.local_ip, connection.local_port = local[:2]
+        connection.remote_ip, connection.remote_port = addresses.remote_ip, addresses.remote_port
+        connection.local_ip, connection.local_port = addresses.local_ip, addresses.local_port
         if tls and self._host.tls is not None:
             connection.tls_to_start = self._host.tls()
         session = Session(stream, connection, self._dispatcher, self._host, self._observer)
