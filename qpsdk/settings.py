@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from qpsdk.config import Config
 from qpsdk.constants import LogLevel
@@ -107,7 +107,8 @@ class Setting:
         default: Its value where there is no file.
         shown_default: The same in words.
         several: It has any number of values, one a line; else one at most.
-        at_start: It is read once, when the host starts: a change takes a restart.
+        taken_up_by: A change takes a reload (SIGHUP), or a restart; where neither, it holds for
+            the next client.
         hook: A plugin's `hook_config` may give other values for it.
         host: The host cannot start where it is wrong; else it is the plugins' to judge.
     """
@@ -118,7 +119,7 @@ class Setting:
     default: Any = ""
     shown_default: str = ""
     several: bool = False
-    at_start: bool = False
+    taken_up_by: Literal["", "reload", "restart"] = ""
     hook: bool = True
     host: bool = True
 
@@ -241,7 +242,7 @@ _TABLE: Final = (
         "The plugins, in the order in which they are asked: `name[:N] word key=value`.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -250,7 +251,7 @@ _TABLE: Final = (
         "Folders in which plugins are looked for, before the bundled and the installed ones.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -259,7 +260,7 @@ _TABLE: Final = (
         "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
         _address,
         several=True,
-        at_start=True,
+        taken_up_by="restart",
         hook=False,
     ),
     Setting(
@@ -325,7 +326,7 @@ _TABLE: Final = (
         "The folder for those files; a relative one begins at the config directory.",
         str,
         shown_default="a temporary folder",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(
@@ -334,7 +335,7 @@ _TABLE: Final = (
         _perms,
         DEFAULT_SPOOL_PERMS,
         "0700",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(

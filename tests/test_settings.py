@@ -185,7 +185,7 @@ def test_name_in_authentication_results() -> None:
 
 
 def test_table() -> None:
-    """The settings, which of them take a restart, and which are out of hook_config's reach."""
+    """The settings, which of them take a reload or a restart, and which are out of hook_config's reach."""
     assert list(SETTINGS) == [
         "me",
         "plugins",
@@ -217,12 +217,12 @@ def test_table() -> None:
         "flat_auth_pw",
         "qmail_control",
     ]
-    assert {name for name, setting in SETTINGS.items() if setting.at_start} == {
-        "plugins",
-        "plugin_dirs",
-        "listen",
-        "spool_dir",
-        "spool_perms",
+    assert {name: row.taken_up_by for name, row in SETTINGS.items() if row.taken_up_by} == {
+        "plugins": "reload",
+        "plugin_dirs": "reload",
+        "listen": "restart",
+        "spool_dir": "reload",
+        "spool_perms": "reload",
     }
     assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
         "me",
@@ -250,7 +250,7 @@ def test_row(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, row in SETTINGS.items() if not row.host and not row.at_start]
+    "name", [name for name, row in SETTINGS.items() if not row.host and not row.taken_up_by]
 )
 def test_row_of_plugins(name: str) -> None:
     """A row of a plugin's setting names the plugins that read it, and no other."""
