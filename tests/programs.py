@@ -23,6 +23,8 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 """Each program, or Perl module that one needs, with the Debian package that brings it."""
 

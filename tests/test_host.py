@@ -125,7 +125,7 @@ def test_a_connection_keeps_its_config(host: Host, folder: Path, clock: Clock) -
 def test_changes_are_logged(
     host: Host, folder: Path, clock: Clock, logged: Callable[[], list[str]]
 ) -> None:
-    """The log says which settings have changed, and which of them wait for a reload or a restart."""
+    """The log says which settings have changed, and which wait for a reload or a restart."""
     (folder / "plugins").write_text("rcpt_ok")
     (folder / "listen").write_text("127.0.0.1:25")
     change(folder / "databytes", "2000")

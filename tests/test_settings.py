@@ -185,7 +185,7 @@ def test_name_in_authentication_results() -> None:
 
 
 def test_table() -> None:
-    """The settings, which of them take a reload or a restart, and which are out of hook_config's reach."""
+    """The settings, which take a reload or a restart, which are out of hook_config's reach."""
     assert list(SETTINGS) == [
         "me",
         "plugins",

@@ -27,7 +27,8 @@ class Notifier:
         if not address.startswith(("/", "@")):
             return cls()
         made = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        made.connect("\0" + address[1:] if address.startswith("@") else address)
+        with contextlib.suppress(OSError):  # that nobody listens is no reason not to serve
+            made.connect("\0" + address[1:] if address.startswith("@") else address)
         return cls(made)
 
     def ready(self, status: str = "serving") -> None:
@@ -46,8 +47,13 @@ class Notifier:
         """We take no more clients."""
         self._send("stopping", "STOPPING=1")
 
+    def close(self) -> None:
+        """Tell nothing more."""
+        if self._socket is not None:
+            self._socket.close()
+
     def _send(self, status: str, *fields: str) -> None:
         if self._socket is not None:
             text = "".join(f"{field}\n" for field in (f"STATUS={escape(status)}", *fields))
-            with contextlib.suppress(OSError):  # that nobody listens is no reason not to serve
+            with contextlib.suppress(OSError):
                 self._socket.send(text.encode())
