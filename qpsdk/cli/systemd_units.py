@@ -131,6 +131,10 @@ def systemd_units(
         stop=f"{STOP_LIMIT + 10:.0f}",
     )
     _write(folder, units)
+    for path in {Path(sys.prefix), Path(sys.base_prefix), directory}:
+        if path.resolve().is_relative_to("/home") or path.resolve().is_relative_to("/root"):
+            told = f"{path} is in a home folder, which the unit hides from the host"
+            print(f"qpsdk: {told}; move it, or override ProtectHome=", file=sys.stderr)
 
 
 def _write(folder: Path, units: dict[str, str]) -> None:
