@@ -221,7 +221,7 @@ def test_a_stop_of_workers_loses_nothing(tmp_path: Path, fake: FakeServer) -> No
     """Each finishes the message on its way and tells its idle clients; new ones are refused."""
     with host_with_plugin(tmp_path, fake.address, TWO) as host:
         with ExitStack() as stack:
-            clients = {}
+            clients: dict[int, Client] = {}
             while len(clients) < 2:
                 client = stack.enter_context(host.connect())
                 client.hello()
