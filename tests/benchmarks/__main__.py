@@ -1,10 +1,10 @@
 """Measures the host beside others: `make bench`.
 
-    make bench                          all of it, ten minutes
-    make bench ARGS=--quick             all of it once, to see that it runs
-    make bench ARGS=--publish           all of it, and the site shows these numbers from now on
-    make bench ARGS="--only speed --hosts qpsdk,haraka --loads kept,10mb --rounds 9"
-    make bench ARGS=naive-memory        the picture of the tutorial: see tests/benchmarks/memory.py
+make bench                          all of it, ten minutes
+make bench ARGS=--quick             all of it once, to see that it runs
+make bench ARGS=--publish           all of it, and the site shows these numbers from now on
+make bench ARGS="--only speed --hosts qpsdk,haraka --loads kept,10mb --rounds 9"
+make bench ARGS=naive-memory        the picture of the tutorial: see tests/benchmarks/memory.py
 """
 
 import argparse
@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,21 +33,22 @@ PARTS = ("speed", "idle", "growth", "micro")
 ALL_HOSTS = (*hosts.HOSTS, hosts.LIMIT)
 
 
-def _among(known: Iterable[str]) -> Any:
+def _among(known: Iterable[str]) -> Callable[[str], list[str]]:
     """A type of argument: names of `known`, with commas between."""
     names = list(known)
 
-    def parse(text: str) -> list[str]:
+    def chosen_of(text: str) -> list[str]:
         chosen = [name.strip() for name in text.split(",")]
         for name in chosen:
             if name not in names:
                 raise argparse.ArgumentTypeError(f"{name!r} is none of: {', '.join(names)}")
         return chosen
 
-    return parse
+    return chosen_of
 
 
-def _arguments(words: list[str] | None) -> argparse.Namespace:
+def parse(words: list[str] | None) -> argparse.Namespace:
+    """What a command line asks for."""
     parser = argparse.ArgumentParser(
         prog="make bench",
         description=__doc__,
@@ -99,8 +100,8 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rounds": options.rounds,
         "seconds": options.seconds,
-        "machine": _machine(),
-        "versions": _versions(),
+        "machine": machine(),
+        "versions": versions(),
         "left_out": left_out,
         **found,
     }
@@ -110,7 +111,8 @@ def _given(words: list[str]) -> list[str]:
     return [f'ARGS="{" ".join(words)}"'] if words else []
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What it was measured on."""
     model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     return {
         "processor": model[1] if model else platform.machine(),
@@ -120,7 +122,7 @@ def _machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     """Of all that takes part and is installed."""
     packages = ("qpsdk", "aiosmtpd", "uvloop", "pluggy", "pynetstring")
     found = {"Python": platform.python_version()} | {name: version(name) for name in packages}
@@ -129,16 +131,18 @@ def _versions() -> dict[str, str]:
         found["Haraka"] = json.loads(haraka.read_text())["version"]
     for name, command in (
         ("Node.js", ["node", "--version"]),
-        ("qpsmtpd", ["qpsmtpd-prefork", "--version"]),
+        ("qpsmtpd", ["perl", "-MQpsmtpd", "-e", "print Qpsmtpd->version"]),
         ("Perl", ["perl", "-e", "print $^V"]),
-        ("Postfix", ["postconf", "-h", "mail_version"]),
+        ("Postfix", ["postconf", "-d", "-h", "mail_version"]),
     ):
-        program = find(command[0])
+        program = hosts.find_program(command[0])
         if program is not None:
-            said = subprocess.run(
-                [program, *command[1:]], capture_output=True, text=True, check=False
-            ).stdout
-            found[name] = said.split()[-1].lstrip("v") if said.split() else "?"
+            # Not here: qpsmtpd asks the git repository around it for its version.
+            run = subprocess.run(
+                [program, *command[1:]], capture_output=True, text=True, check=False, cwd="/"
+            )
+            if run.returncode == 0:
+                found[name] = run.stdout.strip().removeprefix("v")
     return found
 
 
@@ -169,7 +173,7 @@ def keep(report: dict[str, Any], folder: Path = hosts.CACHE) -> Path:
 
 def main(words: list[str] | None = None) -> None:
     """Measure, print, keep."""
-    options = _arguments(words)
+    options = parse(words)
     # What was started is ended when make, or a time limit, ends us.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     for program in ("smtp-source", "qmqp-sink", "smtp-sink"):

@@ -91,7 +91,9 @@ def report(growth: Growth) -> dict[str, Any]:
         "idle_mb": round(growth.idle, 1),
         "peak_mb": {str(size): round(peak, 1) for size, peak in growth.peaks.items()},
         "slope_mb_for_100_mb": round(slope * 100, 2),
-        "cpu_ms_a_message": {str(cost.amount): round(cost.cpu_ms, 3) for cost in growth.by_messages},
+        "cpu_ms_a_message": {
+            str(cost.amount): round(cost.cpu_ms, 3) for cost in growth.by_messages
+        },
         "cpu_ms_a_mb": {str(cost.amount): round(cost.cpu_ms, 2) for cost in growth.by_size},
     }
 

@@ -5,6 +5,7 @@ and write their usual log to a file. Settings that are not the program's own are
 reason.
 """
 
+import getpass
 import os
 import re
 import resource
@@ -66,6 +67,10 @@ class Rig(NamedTuple):
     settings: dict[str, str]
 
 
+Started = tuple[subprocess.Popen[bytes], int]
+"""The process that has begun all the others, and the port where it listens."""
+
+
 def _files(folder: Path, files: dict[str, str]) -> None:
     for name, text in files.items():
         path = folder / name
@@ -84,15 +89,15 @@ def _free_port() -> int:
     return port
 
 
-def _python(rig: Rig, name: str, *arguments: str) -> "tuple[subprocess.Popen[bytes], int]":
+def _python(rig: Rig, name: str, *arguments: str) -> Started:
     """A Python program that says "listening on HOST:PORT"."""
     output = rig.folder / "output"
     process = start(rig.stack, [sys.executable, *arguments], output, cwd=ROOT)
-    until(name, process, lambda: output.read_bytes().count(b"\n") > 0)
+    until(name, process, output, lambda: b"\n" in output.read_bytes())
     return process, int(output.read_bytes().partition(b"\n")[0].rpartition(b":")[2])
 
 
-def _qpsdk(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
+def _qpsdk(rig: Rig) -> Started:
     """Ours: every limit is at its default, but for what a scenario asks for."""
     _files(
         rig.folder / "config",
@@ -109,17 +114,17 @@ def _qpsdk(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
     return _python(rig, QPSDK, "-m", "qpsdk", "serve", "--config", config, "--listen", f"{HOST}:0")
 
 
-def _peer(name: str) -> "Callable[[Rig], tuple[subprocess.Popen[bytes], int]]":
+def _peer(name: str) -> Callable[[Rig], Started]:
     """A host of `tests.benchmarks.peers`."""
 
-    def start_it(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
+    def start_it(rig: Rig) -> Started:
         log = str(rig.folder / "log")
         return _python(rig, name, "-m", "tests.benchmarks.peers", name, str(rig.qmqp_port), log)
 
     return start_it
 
 
-def _haraka(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
+def _haraka(rig: Rig) -> Started:
     """One process, as ours: by default Haraka puts its one worker behind a second process."""
     modules = install_haraka()
     shutil.copytree(HERE / "haraka" / "plugins", rig.folder / "plugins")
@@ -138,7 +143,7 @@ def _haraka(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
     program = modules / "Haraka" / "bin" / "haraka"
     command = [_program("node"), str(program), "-c", str(rig.folder)]
     process = start(rig.stack, command, rig.folder / "log", cwd=rig.folder)
-    until(HARAKA, process, lambda: _listens(rig.port))
+    until(HARAKA, process, rig.folder / "log", lambda: _listens(rig.port))
     return process, rig.port
 
 
@@ -160,7 +165,7 @@ def install_haraka() -> Path:
         command = [npm, "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
         with (CACHE / "npm.log").open("wb") as log:
             done = subprocess.run(
-                [*command, "--cache", str(CACHE / "npm")],
+                [*command, "--cache", str(ROOT / ".cache" / "npm")],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -173,12 +178,10 @@ def install_haraka() -> Path:
     return folder / "node_modules"
 
 
-def _qpsmtpd(
-    kind: str, *options: str
-) -> "Callable[[Rig], tuple[subprocess.Popen[bytes], int]]":
-    def start_it(rig: Rig) -> "tuple[subprocess.Popen[bytes], int]":
+def _qpsmtpd(kind: str, *options: str) -> Callable[[Rig], Started]:
+    def start_it(rig: Rig) -> Started:
         program = _program(f"qpsmtpd-{kind}")
-        user = "qpsmtpd" if os.geteuid() == 0 else _user()
+        user = "qpsmtpd" if os.geteuid() == 0 else getpass.getuser()
         spool = rig.folder / "spool"
         _files(
             rig.folder / "config",
@@ -198,30 +201,25 @@ def _qpsmtpd(
             shutil.chown(spool, user)
             shutil.chown(rig.folder, user)
         listen = ["--listen-address", HOST, "--port", str(rig.port), "--user", user]
+        output = rig.folder / "output"
         process = start(
             rig.stack,
             [program, *listen, *options],
-            rig.folder / "output",
+            output,
             cwd=rig.folder,
             env={**os.environ, "QPSMTPD_CONFIG": str(rig.folder / "config")},
         )
-        until(f"qpsmtpd-{kind}", process, lambda: _listens(rig.port))
+        until(f"qpsmtpd-{kind}", process, output, lambda: _listens(rig.port))
         return process, rig.port
 
     return start_it
-
-
-def _user() -> str:
-    import getpass
-
-    return getpass.getuser()
 
 
 QPSDK, BARE, HARAKA, LIMIT = "qpsdk", "bare", "haraka", "smtp-sink"
 AIOSMTPD = ("aiosmtpd", "aiosmtpd-uvloop")
 QPSMTPD = ("qpsmtpd-prefork", "qpsmtpd-forkserver")
 
-HOSTS: "dict[str, Callable[[Rig], tuple[subprocess.Popen[bytes], int]]]" = {
+HOSTS: dict[str, Callable[[Rig], Started]] = {
     QPSDK: _qpsdk,
     HARAKA: _haraka,
     **{name: _peer(name) for name in AIOSMTPD},
@@ -244,8 +242,13 @@ NEIGHBOURS = {
 """What ours is compared with; of several the one that was faster."""
 
 
+def find_program(name: str) -> str | None:
+    """The path of a program; Node.js's are from PyPI where they are installed beside Python."""
+    return shutil.which(name, path=str(Path(sys.executable).parent)) or find(name)
+
+
 def _program(name: str) -> str:
-    path = find(name)
+    path = find_program(name)
     if path is None:
         package = f" (Debian: {PACKAGES[name]})" if name in PACKAGES else ""
         raise UnavailableError(f"{name} is not installed{package}")
@@ -287,7 +290,9 @@ def running(
                     port, process, dropped = _sink(stack, folder, LIMIT)
                     hosts.append(Running(name, process.pid, port, dropped))
                     continue
-                process, port = HOSTS[name](Rig(stack, folder, qmqp_port, _free_port(), settings or {}))
+                process, port = HOSTS[name](
+                    Rig(stack, folder, qmqp_port, _free_port(), settings or {})
+                )
             except UnavailableError as error:
                 if left_out is None:
                     raise
@@ -299,7 +304,7 @@ def running(
 
 def _sink(
     stack: ExitStack, folder: Path, program: str
-) -> "tuple[int, subprocess.Popen[bytes], Callable[[], int]]":
+) -> tuple[int, subprocess.Popen[bytes], Callable[[], int]]:
     """Start one of Postfix's sinks: its port, process and counter."""
     port = _free_port()
     # Only smtp-sink refuses to stay root.
@@ -307,7 +312,7 @@ def _sink(
     output = folder / f"{program}.count"
     command = [_program(program), "-c", *user, f"{HOST}:{port}", str(BACKLOG)]
     process = start(stack, command, output)
-    until(program, process, lambda: _listens(port))
+    until(program, process, output, lambda: _listens(port))
 
     def count() -> int:
         if process.poll() is not None:

@@ -70,7 +70,13 @@ def _go_on(clients: "subprocess.Popen[str]") -> None:
     clients.stdin.flush()
 
 
-def one(name: str, idle: int, active: int = ACTIVE, messages: int = MESSAGES) -> Idle:
+def one(
+    name: str,
+    idle: int,
+    active: int = ACTIVE,
+    interval: float = INTERVAL,
+    messages: int = MESSAGES,
+) -> Idle:
     """Measure a host, started for it."""
     most = str(idle + active + SPARE)
     settings = {"max_connections": most, "max_connections_per_address": most}
@@ -81,7 +87,7 @@ def one(name: str, idle: int, active: int = ACTIVE, messages: int = MESSAGES) ->
             _hear(name, warm_up)
         time.sleep(SETTLE)
         before = memory(host.pid)
-        with _clients(host.port, idle, active, INTERVAL, messages) as clients:
+        with _clients(host.port, idle, active, interval, messages) as clients:
             _hear(name, clients)
             time.sleep(SETTLE)
             each = (memory(host.pid) - before) * 1000 / idle

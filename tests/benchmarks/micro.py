@@ -73,7 +73,7 @@ def finish(coroutine: Coroutine[Any, Any, object]) -> None:
 def _ours(plugins: int) -> Callable[[], None]:
     dispatcher = Dispatcher([make.plugin(NoOpinion) for _ in range(plugins)], _no_thread)
     transaction = make.transaction()
-    arguments = (transaction, Address(b"friend", b"example.com"), {})
+    arguments: tuple[Any, ...] = (transaction, Address(b"friend", b"example.com"), {})
 
     def call() -> None:
         finish(dispatcher.run("rcpt", transaction, arguments))
@@ -130,24 +130,20 @@ def _netstrings() -> dict[str, dict[str, Callable[[], object]]]:
 
 def measure(seconds: float = SECONDS) -> dict[str, Any]:
     """All of it, as it goes into the file: microseconds."""
-    hooks = {
-        "qpsdk": {str(count): microseconds(_ours(count), seconds) for count in PLUGINS},
-        "pluggy": {str(count): microseconds(_pluggy(count), seconds) for count in PLUGINS},
-    }
-    found = {
-        "hook_us": hooks,
+
+    def time(call: Callable[[], object]) -> float:
+        return float(f"{microseconds(call, seconds):.3g}")
+
+    return {
+        "hook_us": {
+            "qpsdk": {str(count): time(_ours(count)) for count in PLUGINS},
+            "pluggy": {str(count): time(_pluggy(count)) for count in PLUGINS},
+        },
         "netstring_us": {
-            what: {name: microseconds(call, seconds) for name, call in both.items()}
+            what: {name: time(call) for name, call in both.items()}
             for what, both in _netstrings().items()
         },
     }
-    return _rounded(found)
-
-
-def _rounded(found: Any) -> Any:
-    if isinstance(found, dict):
-        return {key: _rounded(value) for key, value in found.items()}
-    return float(f"{found:.3g}")
 
 
 def tables(micro: dict[str, Any]) -> list[Table]:

@@ -44,10 +44,13 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
     process.wait()
 
 
-def until(name: str, process: "subprocess.Popen[bytes]", ready: Callable[[], bool]) -> None:
+def until(
+    name: str, process: "subprocess.Popen[bytes]", output: Path, ready: Callable[[], bool]
+) -> None:
     """Wait until a program that has been started is ready; exit if it is not to be."""
     if not eventually(lambda: ready() or process.poll() is not None) or process.poll() is not None:
-        sys.exit(f"bench: {name} did not start")
+        said = output.read_text(errors="replace").strip()[-300:]
+        sys.exit(f"bench: {name} did not start: {said}")
 
 
 def _tree(pid: int) -> Iterator[psutil.Process]:

@@ -7,8 +7,9 @@ message has arrived.
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -119,13 +120,17 @@ def send(host: Running, load: Load, messages: int) -> float:
     sys.exit(f"bench: {host.name}, {load.title}: {arrived} of {messages} messages arrived")
 
 
-def messages_for(host: Running, load: Load, seconds: float) -> int:
-    """How many messages keep a host busy for about so long; found out by warming it up."""
+def messages_for(load: Load, seconds: float, send_them: Callable[[int], float]) -> int:
+    """How many messages keep a host busy for about so long; found out by warming it up.
+
+    Args:
+        send_them: Sends so many; the seconds that it took.
+    """
     messages = least = load.sessions * load.least
     while True:
-        took = send(host, load, messages)
+        took = send_them(messages)
         enough = took >= seconds / 4
-        more = seconds / took if enough else min(8.0, max(2.0, seconds / took))
+        more = seconds / took if enough else min(8.0, seconds / took)
         # A whole number for each session: they all end together.
         messages = max(least, round(messages * more / load.sessions) * load.sessions)
         if enough:
@@ -139,7 +144,9 @@ def measure(
     results: Results = {}
     for load in loads:
         results[load.name] = {host.name: Result() for host in hosts}
-        messages = {host.name: messages_for(host, load, seconds) for host in hosts}
+        messages = {
+            host.name: messages_for(load, seconds, partial(send, host, load)) for host in hosts
+        }
         turns = [
             hosts[(number + offset) % len(hosts)]
             for number in range(rounds)
@@ -196,31 +203,38 @@ def report(results: Results) -> list[dict[str, Any]]:
 
 def tables(loads: list[dict[str, Any]]) -> Iterator[Table]:
     """The same to read in a terminal."""
-    rates = Table(
-        title="median rate (processor ms a message, peak MB)", title_justify="left"
+    hosts, neighbours = loads[0]["hosts"], loads[0]["ratios"]
+    yield _table(
+        "median rates",
+        [f"{load['name']}, {load['unit']}" for load in loads],
+        {host: [f"{load['hosts'][host]['rate']:,.0f}" for load in loads] for host in hosts},
     )
-    rates.add_column("host")
-    for load in loads:
-        rates.add_column(f"{load['title']}\n{load['unit']}", justify="right")
-    for host in loads[0]["hosts"]:
-        found = [load["hosts"][host] for load in loads]
-        cells = [f"{r['rate']:,.0f} ({r['cpu_ms']:.2f}, {r['peak_mb']:.0f})" for r in found]
-        rates.add_row(host, *cells)
-    yield rates
-    beside = Table(
-        title=f"{QPSDK}'s rate by another's, paired by round: median (lowest-highest)",
-        caption="of a host in two forms, the faster",
-        title_justify="left",
-        caption_justify="left",
+    yield _table(
+        "processor ms for a message, peak MB of all processes",
+        [load["name"] for load in loads],
+        {host: [_used(load["hosts"][host]) for load in loads] for host in hosts},
     )
-    beside.add_column("beside")
-    for load in loads:
-        beside.add_column(load["title"], justify="right")
-    for neighbour in loads[0]["ratios"]:
-        found = [load["ratios"][neighbour] for load in loads]
-        cells = [f"{r['median']:.2f} ({r['low']:.2f}-{r['high']:.2f})" for r in found]
-        beside.add_row(neighbour, *cells)
-    if beside.row_count:
-        yield beside
+    if neighbours:
+        yield _table(
+            f"{QPSDK}'s rate by another's, paired by round: median (lowest-highest);"
+            " of a host in two forms, the faster",
+            [load["name"] for load in loads],
+            {name: [_ratio(load["ratios"][name]) for load in loads] for name in neighbours},
+        )
 
 
+def _used(found: dict[str, Any]) -> str:
+    return f"{found['cpu_ms']:.2f}, {found['peak_mb']:.0f}"
+
+
+def _ratio(found: dict[str, Any]) -> str:
+    return f"{found['median']:.2f} ({found['low']:.2f}-{found['high']:.2f})"
+
+
+def _table(title: str, columns: Iterable[str], rows: dict[str, list[str]]) -> Table:
+    table = Table("host", title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, justify="right")
+    for name, cells in rows.items():
+        table.add_row(name, *cells)
+    return table
