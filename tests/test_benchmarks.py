@@ -112,6 +112,13 @@ def test_report_and_table_of_idle_connections() -> None:
     assert ["qpsdk", "7.5", "1.0, 20.0"] in printed(idle.table([case]))
 
 
+def test_open_files_for_idle_connections() -> None:
+    """Where a process may not open 10,000 files, fewer connections are measured."""
+    assert idle.possible((1_000, 10_000), 1_024) == []
+    assert idle.possible((1_000, 10_000), 4_096) == [1_000]
+    assert idle.possible((1_000, 10_000), 20_000) == [1_000, 10_000]
+
+
 def test_slope_of_memory() -> None:
     """A host that keeps a twentieth of a message has a slope of 5 MB for 100 MB."""
     peaks = {100: 45.0, 200: 50.0, 300: 55.0, 400: 60.0}

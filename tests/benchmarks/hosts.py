@@ -182,13 +182,14 @@ def _qpsmtpd(kind: str, *options: str) -> Callable[[Rig], Started]:
     def start_it(rig: Rig) -> Started:
         program = _program(f"qpsmtpd-{kind}")
         user = "qpsmtpd" if os.geteuid() == 0 else getpass.getuser()
-        spool = rig.folder / "spool"
+        spool, plugins = rig.folder / "spool", rig.folder / "plugins"
+        shutil.copytree(HERE / "qpsmtpd", plugins)  # the clone may be nobody else's to read
         _files(
             rig.folder / "config",
             {
                 "me": "mx.example.com",
                 "rcpthosts": "example.com",
-                "plugin_dirs": f"/usr/share/qpsmtpd/plugins\n{HERE / 'qpsmtpd'}",
+                "plugin_dirs": f"/usr/share/qpsmtpd/plugins\n{plugins}",
                 "plugins": f"rcpt_ok\nqueue/qmqp-forward {HOST} {rig.qmqp_port}",
                 "loglevel": "6",
                 "logging": f"logging/file loglevel LOGINFO {rig.folder}/log",

@@ -96,6 +96,11 @@ def one(
     return Idle(each, p50 * 1000, p99 * 1000)
 
 
+def possible(numbers: Iterable[int], open_files: int) -> list[int]:
+    """Those numbers of idle connections for which a process may open enough files."""
+    return [number for number in numbers if number + ACTIVE + SPARE <= open_files]
+
+
 def measure(names: Iterable[str], numbers: Iterable[int], console: Console) -> Results:
     """Each host with each number of idle connections."""
     results: Results = {number: {} for number in numbers}

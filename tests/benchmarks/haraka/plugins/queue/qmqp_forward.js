@@ -1,7 +1,7 @@
 // Forwards each message over QMQP to one server, as qpsdk's plugin of this name does.
 //
-// The message is collected in memory: with the time that message_stream takes to turn its line
-// ends, a second pass over it, which would be needed to send it as it comes, is slower.
+// QMQP wants the length first, and to know it message_stream would have to turn all line ends twice:
+// so the message is collected in memory.
 
 'use strict'
 
