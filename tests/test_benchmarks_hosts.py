@@ -3,8 +3,9 @@
 import re
 
 import pytest
+from rich.console import Console
 
-from tests.benchmarks import hosts, idle, speed
+from tests.benchmarks import growth, hosts, idle, speed
 from tests.programs import missing, needs
 
 SMALL = speed.Load("small", "small", "msg/s", 4096, 2, True)
@@ -46,6 +47,14 @@ def test_idle_connections() -> None:
     found = idle.one("qpsdk", idle=400, active=2, interval=0.05, messages=2)
     assert 1 < found.kb_each < 12
     assert 0 < found.p50 <= found.p99
+
+
+def test_growth() -> None:
+    """A message of 20 MB needs hardly more memory than there is when nothing is sent."""
+    needs("smtp-source")
+    found = growth.measure(Console(quiet=True), large=[2, 20], counts=[20], sizes=[1], in_all=1)
+    assert all(found.idle - 1 < peak < found.idle + 4 for peak in found.peaks.values())
+    assert [cost.amount for cost in found.by_messages + found.by_size] == [20, 1]
 
 
 def test_refused_message_ends_the_run() -> None:

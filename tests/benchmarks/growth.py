@@ -9,7 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.benchmarks.hosts import QPSDK, Running, running
-from tests.benchmarks.processes import MB, Meter, memory
+from tests.benchmarks.processes import MB, Meter, resident
 from tests.benchmarks.speed import LOADS, Load, send
 
 LARGE = (100, 200, 300, 400)  # MB of one message
@@ -53,13 +53,14 @@ def measure(
     large: Iterable[int] = LARGE,
     counts: Iterable[int] = COUNTS,
     sizes: Iterable[int] = SIZES,
+    in_all: int = IN_ALL,
 ) -> Growth:
     """All of it, on one host that is warm."""
     # Messages of such a size may be more than it takes by default.
     with running([QPSDK], settings={"databytes": "0"}) as (host,):
         send(host, KEPT, 400)
         _large(host, 10)
-        idle = memory(host.pid)
+        idle = resident(host.pid)
         turns = track(list(large), "Large messages", console=console, transient=True)
         peaks = {size: _large(host, size).peak for size in turns}
         by_messages = []
@@ -69,7 +70,7 @@ def measure(
             by_messages.append(Cost(count, meter.cpu * 1000 / count))
         by_size = []
         for size in sizes:
-            count = max(1, IN_ALL // size)
+            count = max(1, in_all // size)
             meter = _large(host, size, count)
             by_size.append(Cost(size, meter.cpu * 1000 / (size * count)))
     return Growth(idle, peaks, by_messages, by_size)
@@ -90,7 +91,7 @@ def report(growth: Growth) -> dict[str, Any]:
     return {
         "idle_mb": round(growth.idle, 1),
         "peak_mb": {str(size): round(peak, 1) for size, peak in growth.peaks.items()},
-        "slope_mb_for_100_mb": round(slope * 100, 2),
+        "slope_mb_for_100_mb": round(slope * 100, 2) + 0.0,  # not -0.0
         "cpu_ms_a_message": {
             str(cost.amount): round(cost.cpu_ms, 3) for cost in growth.by_messages
         },

@@ -60,6 +60,11 @@ def _tree(pid: int) -> Iterator[psutil.Process]:
         yield from root.children(recursive=True)
 
 
+def resident(pid: int) -> float:
+    """Megabytes that one process has resident: what `Meter.peak` is the highest of."""
+    return float(psutil.Process(pid).memory_info().rss) / MB
+
+
 def memory(pid: int) -> float:
     """Megabytes that a process and its children hold; what they share is counted once."""
     total = 0
