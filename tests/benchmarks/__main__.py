@@ -123,7 +123,7 @@ def machine() -> dict[str, Any]:
         "processor": model[1] if model else platform.machine(),
         "processors": os.cpu_count(),
         "memory_gb": round(psutil.virtual_memory().total / (1000 * MB)),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
     }
 
 
