@@ -68,6 +68,31 @@ def test_idle(site: ModuleType) -> None:
     assert "| qpsdk | 7.5 | 1.0 | 20.0 | 7.5 | 1.0 | 20.0 |" in page
 
 
+def test_hooks(site: ModuleType) -> None:
+    """What a hook costs, and what each plugin adds."""
+    found = {"qpsdk": {"1": 2.0, "10": 11.0}, "pluggy": {"1": 1.0, "10": 5.5}}
+    assert site.hooks({"micro": {"hook_us": found}}).splitlines() == [
+        "| one hook, microseconds | 1 plugin | 10 plugins | each one more |",
+        "|---|--:|--:|--:|",
+        "| qpsdk | 2.0 | 11.0 | 1.00 |",
+        "| pluggy | 1.0 | 5.5 | 0.50 |",
+    ]
+
+
+def test_growth(site: ModuleType) -> None:
+    """Memory by size, time by number and by size."""
+    found = {
+        "idle_mb": 44.1,
+        "peak_mb": {"100": 44.7, "200": 44.8},
+        "slope_mb_for_100_mb": 0.1,
+        "cpu_ms_a_message": {"500": 0.34},
+        "cpu_ms_a_mb": {"1": 4.75, "3": 3.38},
+    }
+    page = site.growth({"growth": found})
+    assert "with nothing to do it is 44.1 MB, and 100 MB more of a message cost 0.1 MB" in page
+    assert "| 100 MB | 200 MB |\n|---|--:|\n| 44.7 MB | 44.8 MB |" in page
+
+
 def test_picture(site: ModuleType) -> None:
     """A bar is as long as its number says, and the picture can be read aloud."""
     picture = site.bars("4 KB <kept>, msg/s", {"qpsdk": [40, 50, 60], "bare": [100, 100, 100]})

@@ -137,8 +137,13 @@ def growth(report: dict[str, Any]) -> str:
 def hooks(report: dict[str, Any]) -> str:
     """One hook, beside pluggy's."""
     found = report["micro"]["hook_us"]
-    head = ("one hook, microseconds", *(_plugins(count) for count in found["qpsdk"]))
-    rows = [(name, *map(str, by_count.values())) for name, by_count in found.items()]
+    counts = list(found["qpsdk"])
+    few, many = counts[0], counts[-1]
+    rows = [
+        (name, *map(str, by.values()), f"{(by[many] - by[few]) / (int(many) - int(few)):.2f}")
+        for name, by in found.items()
+    ]
+    head = ("one hook, microseconds", *map(_plugins, counts), "each one more")
     return _table(head, rows)
 
 
