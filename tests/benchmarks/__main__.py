@@ -99,7 +99,7 @@ def measure(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         small = ((10, 20), (200, 400), (1, 3)) if options.quick else ()
         found["growth"] = growth.report(growth.measure(console, *small))
     if "micro" in options.only:
-        found["micro"] = micro.measure(0.005 if options.quick else micro.SECONDS)
+        found["micro"] = micro.measure(0.0005 if options.quick else micro.SECONDS)
     return {
         "made_by": " ".join(["make bench", *_given(sys.argv[1:])]),
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),

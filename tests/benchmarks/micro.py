@@ -13,8 +13,8 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.testing import make
 
 PLUGINS = (1, 2, 5, 10)
-REPEATS = 7  # the best counts: a busy machine makes runs slower, never quicker
-SECONDS = 0.05  # for one of them
+REPEATS = 40  # the best counts: a busy machine makes runs slower, never quicker
+SECONDS = 0.005  # for one of them: the shorter, the likelier it is that nobody else was at work
 BLOCK = 64 * 1024
 
 SMALL = [b"x" * 100] * 100
