@@ -196,7 +196,7 @@ def main(words: list[str] | None = None) -> None:
     report = measure(options, console)
     show(report, console)
     path = keep(report)
-    console.print(f"All messages arrived. Kept in {path.relative_to(hosts.ROOT)}")
+    console.print(f"Kept in {path.relative_to(hosts.ROOT)}")
     if options.publish:
         if report["left_out"]:
             sys.exit("bench: not published, since something was left out")
