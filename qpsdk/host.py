@@ -128,6 +128,11 @@ class Host:
         self.failed_auth = Attempts(self.clock)
         self._set_limits()
 
+    def follow(self, before: "Host") -> None:
+        """Count on from the host that was here before a reload."""
+        self.failed_auth, self.queue_gate = before.failed_auth, before.queue_gate
+        self._set_limits()
+
     def _set_limits(self) -> None:
         settings = self.settings
         self.queue_gate.limit = settings.max_forwards
@@ -257,9 +262,10 @@ class Host:
             raise broken
         settings = Settings.read(found)
         changed = found.changed_since(self.configuration)
-        late = [name for name in changed if name in SETTINGS and SETTINGS[name].at_start]
+        late = [name for name in changed if name in SETTINGS and SETTINGS[name].taken_up_by]
         for name in late:
-            log(LOGWARN, f"{found.path(name)} has changed: that takes a restart")
+            told = f"{found.path(name)} has changed: that takes a {SETTINGS[name].taken_up_by}"
+            log(LOGWARN, told)
         if len(changed) > len(late):
             names = ", ".join(name for name in changed if name not in late)
             log(LOGNOTICE, f"the config has changed: {names}")

@@ -4,7 +4,7 @@ import platform
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from qpsdk import limits as host_limits
 from qpsdk.config import Config
@@ -36,6 +36,9 @@ DEFAULT_TIMEOUT: Final = 300.0
 DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
 """Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
 
+DEFAULT_PROXY_TIMEOUT: Final = 5.0
+"""Seconds: a proxy sends its header with the connection, and knows all that is in it."""
+
 DEFAULT_SPOOL_PERMS: Final = 0o700
 _UNLIMITED: Final = NetworkList(host_limits.UNLIMITED_CLIENTS)
 
@@ -58,6 +61,8 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
+        proxy_timeout: Seconds that it has for that.
         max_connections: Clients at a time; here and below, 0 is no limit.
         max_connections_per_address: Of one address, or IPv6 network of 64 bits.
         max_auth_failures_per_address: Of the same, within `qpsdk.attempts.WINDOW`.
@@ -83,6 +88,8 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
+    proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
     max_connections: int = host_limits.MAX_CONNECTIONS
     max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
     max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
@@ -122,6 +129,7 @@ class Settings:
             ),
             "spool_dir": config.resolve(spool_dir) if spool_dir else None,
             "auth_results": values["me-auth-results"] or me,
+            "proxy_networks": NetworkList(values["proxy_networks"]),
             "unlimited_clients": NetworkList(unlimited),
             "listen": tuple(values["listen"]),
         }
@@ -138,7 +146,8 @@ class Setting:
         default: Its value where there is no file.
         shown_default: The same in words.
         several: It has any number of values, one a line; else one at most.
-        at_start: It is read once, when the host starts: a change takes a restart.
+        taken_up_by: A change takes a reload (SIGHUP), or a restart; where neither, it holds for
+            the next client.
         hook: A plugin's `hook_config` may give other values for it.
         host: The host cannot start where it is wrong; else it is the plugins' to judge.
     """
@@ -149,7 +158,7 @@ class Setting:
     default: Any = ""
     shown_default: str = ""
     several: bool = False
-    at_start: bool = False
+    taken_up_by: Literal["", "reload", "restart"] = ""
     hook: bool = True
     host: bool = True
 
@@ -187,12 +196,12 @@ def _limit(
     meaning: str,
     parse: Callable[[str], int] = read_number,
     *,
-    at_start: bool = False,
+    taken_up_by: Literal["", "reload", "restart"] = "",
     hook: bool = False,
 ) -> "Setting":
     """A limit that is one number."""
     text = str(default)
-    return Setting(name, meaning, parse, default, text, at_start=at_start, hook=hook)
+    return Setting(name, meaning, parse, default, text, taken_up_by=taken_up_by, hook=hook)
 
 
 def _plugins(name: str, meaning: str) -> "Setting":
@@ -213,7 +222,7 @@ _TABLE: Final = (
         "The plugins, in the order in which they are asked: `name[:N] word key=value`.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -222,7 +231,7 @@ _TABLE: Final = (
         "Folders in which plugins are looked for, before the bundled and the installed ones.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -231,7 +240,23 @@ _TABLE: Final = (
         "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
         read_address,
         several=True,
-        at_start=True,
+        taken_up_by="restart",
+        hook=False,
+    ),
+    Setting(
+        "proxy_networks",
+        "Proxies before this host, as in relayclients: each of their connections has to begin with"
+        " a PROXY header (version 1 or 2), and the client that it names is believed.",
+        read_network,
+        several=True,
+        hook=False,
+    ),
+    Setting(
+        "proxy_timeout",
+        "Seconds that a proxy has for its PROXY header.",
+        read_seconds,
+        DEFAULT_PROXY_TIMEOUT,
+        "5",
         hook=False,
     ),
     Setting(
@@ -351,7 +376,7 @@ _TABLE: Final = (
         host_limits.MAX_THREADS,
         "Threads for hooks that block, and for what else plugins have run there.",
         read_positive,
-        at_start=True,
+        taken_up_by="reload",
     ),
     _limit(
         "max_spool",
@@ -382,7 +407,7 @@ _TABLE: Final = (
         "The folder for those files; a relative one begins at the config directory.",
         str,
         shown_default="a temporary folder",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(
@@ -391,7 +416,7 @@ _TABLE: Final = (
         read_perms,
         DEFAULT_SPOOL_PERMS,
         "0700",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(
