@@ -37,17 +37,19 @@ from qpsdk.errors import (
     QMQPResponseError,
     QMQPUnconfirmedError,
     QpsdkError,
+    StoreError,
     StreamError,
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
-from qpsdk.lists import AddressList, Listed, NetworkList
+from qpsdk.lists import AddressList, Listed, NetworkList, client_network
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
+from qpsdk.store import MemoryStore, Store
 from qpsdk.stream import TLS, Endpoint, Stream
 
 __version__ = "0.1.0"
@@ -85,6 +87,7 @@ __all__ = [
     "Host",
     "Listed",
     "LogLevel",
+    "MemoryStore",
     "NetstringError",
     "NetworkList",
     "Outcome",
@@ -98,11 +101,14 @@ __all__ = [
     "RejectMixin",
     "Reply",
     "Result",
+    "Store",
+    "StoreError",
     "Stream",
     "StreamError",
     "Transaction",
     "__version__",
     "blocking",
+    "client_network",
     "log_line",
     "netstring",
     "qmqp",

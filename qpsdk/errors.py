@@ -23,6 +23,7 @@
     │   └── QMQPResponseError            the server gave no usable response
     │       └── QMQPUnconfirmedError     and it may have accepted the message
     ├── MessageTooLargeError             over a limit of size
+    ├── StoreError                       shared state cannot be had now
     ├── TranscriptError (ValueError)     the text is no transcript, and where
     └── SetupError                       the host cannot start as it is told to
         ├── ConfigError                  a setting, with file and line
@@ -135,6 +136,10 @@ class QMQPUnconfirmedError(QMQPResponseError):
 
 class MessageTooLargeError(QpsdkError):
     """A message, or its header, is over its limit."""
+
+
+class StoreError(QpsdkError):
+    """The store that hosts share does not answer, or not with what was asked for."""
 
 
 class TranscriptError(QpsdkError, ValueError):

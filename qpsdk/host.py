@@ -17,6 +17,7 @@ from qpsdk.log import Scene, log, scene, set_level, text_of
 from qpsdk.message import Connection
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
+from qpsdk.store import MemoryStore, Store
 from qpsdk.stream import Endpoint, Stream
 
 if TYPE_CHECKING:
@@ -91,6 +92,7 @@ class Host:
         tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
             begin with TLS at once need it.
         random: Chance, which a test can repeat.
+        store: State that this host shares with others.
     """
 
     configuration: Config
@@ -102,6 +104,7 @@ class Host:
     clock: Callable[[], float] = time.time
     tls: "Callable[[], SSLContext] | None" = None
     random: Random = field(default_factory=Random)
+    store: Store = field(default_factory=MemoryStore)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)

@@ -44,6 +44,8 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        store: Where state that hosts share is; empty for the spool folder, or memory without one.
+        metrics: Where the metrics are served; None for nowhere.
     """
 
     me: str = "localhost"
@@ -59,6 +61,8 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    store: str = ""
+    metrics: Endpoint | None = None
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -84,6 +88,8 @@ class Settings:
             tls_handshake_timeout=values["tls_handshake_timeout"],
             auth_results=values["me-auth-results"] or me,
             listen=tuple(values["listen"]),
+            store=values["store"],
+            metrics=values["metrics"],
         )
 
 
@@ -143,6 +149,7 @@ class Setting:
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _DOMAIN: Final = re.compile(r"\.?\[?[\w:.-]{1,255}\]?")
 _OCTETS: Final = re.compile(r"(?:[0-9]{1,3}\.){1,3}")
+_STORE: Final = re.compile(r"sqlite:.+|(?:redis|rediss|unix)://.+")
 _PERMS: Final = re.compile(r"0?[0-7]{3}")
 
 
@@ -186,6 +193,23 @@ def _seconds(text: str) -> float:
 def _address(text: str) -> str:
     Endpoint.parse_listen(text)
     return text
+
+
+def _store(text: str) -> str:
+    if _STORE.fullmatch(text) is None:
+        # Not shown: there may be a password in it.
+        raise ValueError("this is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER")
+    return text
+
+
+def _metrics(text: str) -> Endpoint:
+    try:
+        endpoint = Endpoint.parse(text)
+        if endpoint.path:
+            raise ValueError("a unix socket")
+    except ValueError:
+        raise ValueError(f"{text!r} is no address; write one such as 127.0.0.1:9100") from None
+    return endpoint
 
 
 def _bare_newline(text: str) -> BareNewline:
@@ -326,6 +350,24 @@ _TABLE: Final = (
         _host_name,
         shown_default="me",
     ),
+    Setting(
+        "store",
+        "Where state is that hosts share: `sqlite:PATH` for one machine, `redis://HOST:PORT/NUMBER`"
+        " for several.",
+        _store,
+        shown_default="`store.sqlite` in `spool_dir`; without that, memory",
+        at_start=True,
+        hook=False,
+    ),
+    Setting(
+        "metrics",
+        "Where `/metrics` is served for Prometheus, and `/healthz`: `HOST:PORT`.",
+        _metrics,
+        None,
+        "nowhere",
+        at_start=True,
+        hook=False,
+    ),
     _plugins(
         "rcpthosts", "rcpt_ok: domains that we take mail for; with a leading dot, all below it."
     ),
@@ -341,6 +383,8 @@ _TABLE: Final = (
     _plugins("badrcptto", "badrcptto: recipients that are refused, each with a reason behind it."),
     _plugins("dnsbl_zones", "dnsbl: the lists to ask, each with a text behind a colon."),
     _plugins("dnsbl_allow", "dnsbl: clients that are not asked about."),
+    _plugins("greylisting_allow", "greylisting: clients that are never put off."),
+    _plugins("ratelimit_allow", "ratelimit: clients that are not limited."),
     _plugins("fortunes", "quit_fortune: what to say where there is no fortune program."),
     _plugins("flat_auth_pw", "auth/auth_flat_file: `user:password` on each line."),
     Setting(

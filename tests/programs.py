@@ -19,6 +19,7 @@ PACKAGES = {
     "postconf": "postfix",
     "postfix": "postfix",
     "qmqpd": "postfix",
+    "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import qpsdk.plugins
-from qpsdk import ConfigError, LogLevel
+from qpsdk import ConfigError, Endpoint, LogLevel
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.smtp import Limits
@@ -55,6 +55,10 @@ VALUES = [
     ("tls_before_auth", "1", "tls_before_auth", True),
     ("tls_before_auth", "no", "tls_before_auth", False),
     ("me-auth-results", "auth.example.com", "auth_results", "auth.example.com"),
+    ("store", "sqlite:state.db", "store", "sqlite:state.db"),
+    ("store", "redis://:pw@127.0.0.1:6379/1", "store", "redis://:pw@127.0.0.1:6379/1"),
+    ("metrics", "127.0.0.1:9100", "metrics", Endpoint("127.0.0.1", 9100)),
+    ("metrics", "[::1]:9100", "metrics", Endpoint("::1", 9100)),
     ("loglevel", "0", "loglevel", LogLevel.LOGEMERG),
     ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
     ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
@@ -83,6 +87,7 @@ LEVEL = "is no log level; write 0 to 7, or a name such as LOGINFO"
 PERMS = "is no mode of a spool folder; write 0700, or 0750 for a group that may read"
 GREETING = "is no greeting; write up to 500 printable ASCII characters"
 ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
+METRICS = "is no address; write one such as 127.0.0.1:9100"
 
 WRONG = [
     ("me", "my host", HOST),
@@ -111,6 +116,8 @@ WRONG = [
     ("listen", "127.0.0.1", ADDRESS),
     ("listen", "127.0.0.1:99999", ADDRESS),
     ("tls_handshake_timeout", "0", SECONDS),
+    ("metrics", "9100", METRICS),
+    ("metrics", "unix:/run/metrics", METRICS),
 ]
 
 
@@ -197,6 +204,8 @@ def test_table() -> None:
         "tls_before_auth",
         "tls_handshake_timeout",
         "me-auth-results",
+        "store",
+        "metrics",
         "rcpthosts",
         "morercpthosts",
         "relayclients",
@@ -206,6 +215,8 @@ def test_table() -> None:
         "badrcptto",
         "dnsbl_zones",
         "dnsbl_allow",
+        "greylisting_allow",
+        "ratelimit_allow",
         "fortunes",
         "flat_auth_pw",
         "qmail_control",

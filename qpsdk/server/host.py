@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -21,6 +22,7 @@ from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.server.drive import Drive
+from qpsdk.server.store import new_store
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Session
 from qpsdk.settings import Settings
@@ -45,13 +47,15 @@ def new_host(config: Config) -> Host:
         ConfigError: A setting is wrong.
     """
     settings = Settings.read(config)
+    run_blocking = asyncio.to_thread
     return Host(
         configuration=config,
         settings=settings,
         connect=connect,
-        run_blocking=asyncio.to_thread,
+        run_blocking=run_blocking,
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
+        store=new_store(config, settings, run_blocking, time.time),
     )
 
 
@@ -105,6 +109,9 @@ class Server:
             undo.callback(self._log_chain.take_back)
             undo.callback(self._host.spool.close)
             _ = self._host.spool.path  # made now, so that a wrong one is told at the start
+            undo.push_async_callback(self._host.store.close)
+            if self._host.settings.store:
+                await self._host.store.open()
             undo.push_async_callback(self._dispatcher.shutdown)
             if "post_fork" in self._dispatcher.hooks:
                 await self._dispatcher.run("post_fork", None, ())
@@ -140,6 +147,7 @@ class Server:
         if not self._stopped:
             self._stopped = True
             await self._dispatcher.shutdown()
+            await self._host.store.close()
         self._host.spool.close()
         self._log_chain.take_back()
 
