@@ -227,6 +227,8 @@ def test_table() -> None:
         "listen",
         "spool_dir",
         "spool_perms",
+        "store",
+        "metrics",
     }
     assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
         "me",
@@ -236,6 +238,8 @@ def test_table() -> None:
         "loglevel",
         "spool_dir",
         "spool_perms",
+        "store",
+        "metrics",
         "qmail_control",
     }
 

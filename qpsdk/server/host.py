@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qpsdk.config import Config
 from qpsdk.constants import LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
@@ -21,6 +21,7 @@ from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
 from qpsdk.message import Connection
+from qpsdk.meter import Meter
 from qpsdk.server.drive import Drive
 from qpsdk.server.store import new_store
 from qpsdk.server.stream import SocketStream, connect, reason
@@ -29,6 +30,9 @@ from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
+
+if TYPE_CHECKING:
+    from qpsdk.server.metrics import MetricsServer
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""
@@ -56,6 +60,7 @@ def new_host(config: Config) -> Host:
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
         store=new_store(config, settings, run_blocking, time.time),
+        meter=Meter() if settings.metrics is not None else None,
     )
 
 
@@ -79,8 +84,12 @@ class Server:
         listen: Sequence[Endpoint],
         observer: Observer | None = None,
         dispatcher: Dispatcher | None = None,
+        worker: int = 0,
     ) -> None:
         """Load the plugins of `config/plugins`, or take those of a `dispatcher`.
+
+        Args:
+            worker: Which one of several processes this is; each has its own port for the metrics.
 
         Raises:
             SetupError: One cannot be loaded, or the spool cannot be used.
@@ -90,12 +99,15 @@ class Server:
         self._listen = listen
         self._observer = observer
         self._dispatcher = dispatcher or load(host)
+        self._dispatcher.meter = host.meter
+        self._worker = worker
         self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
         self._stopping = False
         self._stopped = False
         self._listeners: list[asyncio.Server] = []
+        self._metrics: MetricsServer | None = None
 
     async def __aenter__(self) -> "Server":
         """Begin to accept.
@@ -118,6 +130,7 @@ class Server:
             undo.push_async_callback(self._close_listeners)
             for endpoint in self._listen:
                 await self._open(endpoint)
+            self._metrics = self._serve_metrics()
             undo.pop_all()
         log(LOGINFO, "plugins:", ", ".join(p.name for p in self._dispatcher.plugins) or "none")
         if not self._dispatcher.plugins:
@@ -148,8 +161,30 @@ class Server:
             self._stopped = True
             await self._dispatcher.shutdown()
             await self._host.store.close()
+            if self._metrics is not None:
+                await self._metrics.close()
         self._host.spool.close()
         self._log_chain.take_back()
+
+    def _serve_metrics(self) -> "MetricsServer | None":
+        """Show what the host does, if somebody wants to see it.
+
+        Raises:
+            SetupError: A package is missing, or the address cannot be listened on.
+        """
+        at, meter = self._host.settings.metrics, self._host.meter
+        if at is None or meter is None:
+            return None
+        try:
+            from qpsdk.server.metrics import MetricsServer
+        except ImportError:
+            raise ConfigError(
+                "this needs the package prometheus-client: pip install 'qpsdk[metrics]'",
+                self._host.configuration.path("metrics"),
+            ) from None
+        at = at._replace(port=at.port + self._worker if at.port else 0)
+        spool = self._host.spool
+        return MetricsServer(at, meter, lambda: spool.path, lambda: not self._stopping)
 
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()
@@ -197,6 +232,8 @@ class Server:
         return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
     def _begin(self, tls: bool, stream: SocketStream) -> None:
+        if self._host.meter is not None:
+            self._host.meter.connections += 1
         connection = Connection(self._host.new_id())
         remote = stream.transport.get_extra_info("peername")
         local = stream.transport.get_extra_info("sockname")
@@ -216,6 +253,8 @@ class Server:
 
     def _ended(self, drive: Drive, error: BaseException | None) -> None:
         del self._sessions[drive]
+        if self._host.meter is not None:
+            self._host.meter.ended += 1
         if not self._sessions:
             self._all_ended.set()
         if error is not None:
