@@ -42,7 +42,7 @@ from qpsdk.errors import (
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
-from qpsdk.lists import AddressList, Listed, NetworkList, client_network
+from qpsdk.lists import AddressList, Listed, NetworkList, network_of
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
@@ -108,8 +108,8 @@ __all__ = [
     "Transaction",
     "__version__",
     "blocking",
-    "client_network",
     "log_line",
     "netstring",
+    "network_of",
     "qmqp",
 ]

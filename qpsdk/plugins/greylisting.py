@@ -45,8 +45,8 @@ from qpsdk import (
     Result,
     StoreError,
     Transaction,
-    client_network,
     netstring,
+    network_of,
 )
 
 DAY = 24 * 60 * 60  # seconds
@@ -142,7 +142,7 @@ class Greylisting(RejectMixin):
         """What stands for the three in the store, of the same length for all."""
         assert transaction.sender is not None
         three = (
-            client_network(transaction.connection.remote_ip, v4_bits=24).encode(),
+            network_of(transaction.connection.remote_ip, v4_bits=24).encode(),
             transaction.sender.address.lower(),
             recipient.address.lower(),
         )

@@ -33,7 +33,7 @@ from qpsdk import (
     Result,
     StoreError,
     Transaction,
-    client_network,
+    network_of,
 )
 
 COUNTS = {"recipients": "rcpt", "messages": "mail"}  # and the hook at which each is counted
@@ -86,7 +86,7 @@ class Ratelimit(Plugin):
         """Whose count it is; empty for nobody's."""
         connection = transaction.connection
         if self.by == "client":
-            return client_network(connection.remote_ip).encode()
+            return network_of(connection.remote_ip).encode()
         if self.by == "user":
             return connection.auth_user or b""
         sender = transaction.sender or address  # at MAIL it is not set yet

@@ -5,8 +5,9 @@ import signal
 from pathlib import Path
 
 from qpsdk import Endpoint
+from qpsdk.meter import Meter
 from tests.interop.rig import FakeServer, RunningHost, eventually, running_host
-from tests.test_server_metrics import get, samples
+from tests.test_server_metrics import get, samples, served
 
 MESSAGE = b"Subject: hi\n\nhello\n"
 LARGE = b"Subject: large\n\n" + b"x" * 70 + b"\n" + b"more\n" * 40_000
@@ -50,6 +51,21 @@ def test_after_mail(tmp_path: Path, fake: FakeServer) -> None:
     assert found[f"qpsdk_forward_seconds_count{{{forward}}}"] == 3
     assert 0 < found[f"qpsdk_forward_seconds_sum{{{forward}}}"] < 15
     assert found["qpsdk_spool_files"] == 1
+
+
+def test_page(tmp_path: Path) -> None:
+    """The page on metrics names all that there are, and no others."""
+    meter = Meter()
+    meter.refuse("max_connections")
+    meter.message(250, 1)
+    meter.hook("rcpt_ok", "rcpt", 0.1)
+    meter.forward("192.0.2.1:628", "accepted", 0.1)
+    _, text = served(lambda at: get(at, "/metrics"), meter=meter, spool=tmp_path)
+    shown = {re.sub(r"(_bucket|_count|_sum)?(\{.*)?\Z", "", name) for name in samples(text)}
+    page = Path("docs/how-to/metrics.md").read_text()
+    assert set(re.findall(r"^\| `(qpsdk_\w+)`", page, re.MULTILINE)) == shown
+    used = set(re.findall(r"\((qpsdk_\w+?)(?:_bucket|_count|_sum)?[\[{]", page))
+    assert used <= shown
 
 
 def test_health(tmp_path: Path, fake: FakeServer) -> None:
