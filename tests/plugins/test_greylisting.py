@@ -67,17 +67,17 @@ def test_dialogue() -> None:
 
 
 def test_black_grey_white() -> None:
-    """Black for 300 s, then taken, then white for as long as there is mail in 36 days."""
+    """Black for 300 s, then taken, then white as long as there is mail every 36 days."""
     fleet = Fleet()
     assert fleet.rcpt() == OFF
     fleet.clock.advance(299)
     assert fleet.rcpt() == OFF
     fleet.clock.advance(1)
     assert fleet.rcpt() == TAKEN
-    for _ in range(3):
-        fleet.clock.advance(35 * 86400)
+    for days in (35, 36, 3, 36, 36):
+        fleet.clock.advance(days * 86400 - 1)
         assert fleet.rcpt() == TAKEN
-    fleet.clock.advance(36 * 86400)
+    fleet.clock.advance(40 * 86400)
     assert fleet.rcpt() == OFF
 
 
@@ -89,8 +89,27 @@ def test_comes_too_late() -> None:
     assert fleet.rcpt() == OFF
     fleet.clock.advance(60)
     assert fleet.rcpt() == TAKEN
-    fleet.clock.advance(50)
+    fleet.clock.advance(55)
     assert fleet.rcpt() == OFF
+
+
+def test_written_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those who are known it is written down once in a tenth of the time."""
+    fleet = Fleet("white_timeout=1000")
+    fleet.rcpt()
+    fleet.clock.advance(300)
+    written = []
+    set_one = fleet.store.set
+
+    async def count(key: bytes, value: bytes, ttl: float) -> None:
+        written.append(ttl)
+        await set_one(key, value, ttl)
+
+    monkeypatch.setattr(fleet.store, "set", count)
+    for _ in range(21):
+        assert fleet.rcpt() == TAKEN
+        fleet.clock.advance(10)
+    assert written == [1100, 1100, 1100]
 
 
 def test_trying_again_early_costs_nothing() -> None:
