@@ -2,7 +2,6 @@
 
 import asyncio
 import http.client
-import logging
 import socket
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from qpsdk.config import Config
 from qpsdk.errors import SetupError
 from qpsdk.meter import Meter
 from qpsdk.server import metrics
-from qpsdk.server.host import Server, new_host
+from qpsdk.server.host import Server, new_host, watched
 from qpsdk.server.metrics import MetricsServer
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
@@ -46,11 +45,8 @@ def served(
     """What is asked, in a thread, of a server that runs."""
 
     async def main() -> Any:
-        server = MetricsServer(at, meter or Meter(), lambda: spool, lambda: ready)
-        try:
+        async with MetricsServer(at, meter or Meter(), lambda: spool, lambda: ready) as server:
             return await asyncio.to_thread(ask, server.endpoint)
-        finally:
-            await server.close()
 
     return asyncio.run(asyncio.wait_for(main(), 30))
 
@@ -126,13 +122,11 @@ def test_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(metrics, "LOOP_LIMIT", 0.05)
 
     async def main() -> tuple[int, str]:
-        server = MetricsServer(ANY_PORT, Meter(), Path, lambda: True)
-        task = asyncio.ensure_future(asyncio.to_thread(get, server.endpoint, "/healthz"))
-        await asyncio.sleep(0)
-        time.sleep(0.5)  # a plugin that should have been async
-        answer = await task
-        await server.close()
-        return answer
+        async with MetricsServer(ANY_PORT, Meter(), Path, lambda: True) as server:
+            task = asyncio.ensure_future(asyncio.to_thread(get, server.endpoint, "/healthz"))
+            await asyncio.sleep(0)
+            time.sleep(0.5)  # a plugin that should have been async
+            return await task
 
     assert asyncio.run(main()) == (503, "busy\n")
 
@@ -204,16 +198,14 @@ def test_not_to_be_had() -> None:
     )
 
 
-def test_workers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_workers(tmp_path: Path) -> None:
     """Each worker has a port of its own, one after the other."""
-    caplog.set_level(logging.DEBUG)
-    with socket.create_server(("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        config = Config({"metrics": f"127.0.0.1:{port - 1}", "spool_dir": str(tmp_path / "s")})
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        host = new_host(Config({"metrics": f"127.0.0.1:{port - 1}", "spool_dir": str(tmp_path)}))
 
         async def main() -> None:
-            async with Server(new_host(config), [], worker=1):
-                pass
+            watched(Server(host, []), worker=1)
 
         # The port of the second worker is taken, that of the first is not.
         with pytest.raises(SetupError, match=f"cannot listen on 127.0.0.1:{port}: "):
@@ -225,8 +217,8 @@ def test_off(tmp_path: Path) -> None:
 
     async def main() -> None:
         host = new_host(Config({"spool_dir": str(tmp_path / "spool")}))
-        async with Server(host, []) as server:
-            assert server._metrics is None
+        async with Server(host, []) as server, watched(server) as nothing:
+            assert nothing is None
             assert host.meter is None
 
     asyncio.run(main())
@@ -235,17 +227,16 @@ def test_off(tmp_path: Path) -> None:
 def test_without_prometheus_client() -> None:
     """Where the package is missing it is said what to install."""
     script = (
-        "import asyncio, sys; sys.modules['prometheus_client'] = None\n"
+        "import sys; sys.modules['prometheus_client'] = None\n"
         "from qpsdk.config import Config\n"
-        "from qpsdk.server.host import Server, new_host\n"
-        "async def main():\n"
-        "    async with Server(new_host(Config({'metrics': '127.0.0.1:0'})), []): pass\n"
-        "asyncio.run(main())\n"
+        "from qpsdk.server.host import Server, new_host, watched, watched\n"
+        "host = new_host(Config({'metrics': '127.0.0.1:0'}))\n"
+        "watched(Server(host, []))\n"
     )
     process = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
     )
     assert process.stderr.splitlines()[-1] == (
-        "qpsdk.errors.ConfigError: config/metrics: this needs the package prometheus-client:"
+        "qpsdk.errors.SetupError: config/metrics needs prometheus-client:"
         " pip install 'qpsdk[metrics]'"
     )

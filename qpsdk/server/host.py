@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from qpsdk.config import Config
 from qpsdk.constants import LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
@@ -30,9 +30,6 @@ from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
-
-if TYPE_CHECKING:
-    from qpsdk.server.metrics import MetricsServer
 
 BACKLOG = 1024
 """Connections that the kernel holds until we accept them."""
@@ -75,7 +72,9 @@ class Server:
     """A host that listens; an async context manager.
 
     Attributes:
+        host: What its plugins are given.
         endpoints: Where it listens, with the ports that port 0 became.
+        stopping: It was told to stop, and ends what it has begun.
     """
 
     def __init__(
@@ -84,30 +83,24 @@ class Server:
         listen: Sequence[Endpoint],
         observer: Observer | None = None,
         dispatcher: Dispatcher | None = None,
-        worker: int = 0,
     ) -> None:
         """Load the plugins of `config/plugins`, or take those of a `dispatcher`.
-
-        Args:
-            worker: Which one of several processes this is; each has its own port for the metrics.
 
         Raises:
             SetupError: One cannot be loaded, or the spool cannot be used.
         """
         self.endpoints: list[Endpoint] = []
-        self._host = host
+        self.host = host
         self._listen = listen
         self._observer = observer
         self._dispatcher = dispatcher or load(host)
         self._dispatcher.meter = host.meter
-        self._worker = worker
         self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
         self._all_ended = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
         self._stopped = False
         self._listeners: list[asyncio.Server] = []
-        self._metrics: MetricsServer | None = None
 
     async def __aenter__(self) -> "Server":
         """Begin to accept.
@@ -119,22 +112,21 @@ class Server:
             # Lent before the listeners are opened: their connections inherit it.
             self._log_chain.lend()
             undo.callback(self._log_chain.take_back)
-            undo.callback(self._host.spool.close)
-            _ = self._host.spool.path  # made now, so that a wrong one is told at the start
-            undo.push_async_callback(self._host.store.close)
-            if self._host.settings.store:
-                await self._host.store.open()
+            undo.callback(self.host.spool.close)
+            _ = self.host.spool.path  # made now, so that a wrong one is told at the start
+            undo.push_async_callback(self.host.store.close)
+            if self.host.settings.store:
+                await self.host.store.open()
             undo.push_async_callback(self._dispatcher.shutdown)
             if "post_fork" in self._dispatcher.hooks:
                 await self._dispatcher.run("post_fork", None, ())
             undo.push_async_callback(self._close_listeners)
             for endpoint in self._listen:
                 await self._open(endpoint)
-            self._metrics = self._serve_metrics()
             undo.pop_all()
         log(LOGINFO, "plugins:", ", ".join(p.name for p in self._dispatcher.plugins) or "none")
         if not self._dispatcher.plugins:
-            where = self._host.configuration.path("plugins")
+            where = self.host.configuration.path("plugins")
             log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
         return self
 
@@ -147,7 +139,7 @@ class Server:
         Args:
             grace: Seconds they have for it.
         """
-        self._stopping = True
+        self.stopping = True
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
         for session in list(self._sessions.values()):
@@ -160,31 +152,9 @@ class Server:
         if not self._stopped:
             self._stopped = True
             await self._dispatcher.shutdown()
-            await self._host.store.close()
-            if self._metrics is not None:
-                await self._metrics.close()
-        self._host.spool.close()
+            await self.host.store.close()
+        self.host.spool.close()
         self._log_chain.take_back()
-
-    def _serve_metrics(self) -> "MetricsServer | None":
-        """Show what the host does, if somebody wants to see it.
-
-        Raises:
-            SetupError: A package is missing, or the address cannot be listened on.
-        """
-        at, meter = self._host.settings.metrics, self._host.meter
-        if at is None or meter is None:
-            return None
-        try:
-            from qpsdk.server.metrics import MetricsServer
-        except ImportError:
-            raise ConfigError(
-                "this needs the package prometheus-client: pip install 'qpsdk[metrics]'",
-                self._host.configuration.path("metrics"),
-            ) from None
-        at = at._replace(port=at.port + self._worker if at.port else 0)
-        spool = self._host.spool
-        return MetricsServer(at, meter, lambda: spool.path, lambda: not self._stopping)
 
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()
@@ -193,10 +163,10 @@ class Server:
                 await asyncio.wait_for(self._all_ended.wait(), seconds)
 
     async def _open(self, endpoint: Endpoint) -> None:
-        if endpoint.tls and self._host.tls is None:
+        if endpoint.tls and self.host.tls is None:
             raise SetupError(
                 f"cannot listen on {endpoint}: there is no certificate; name one in"
-                f" {self._host.configuration.path('plugins')}: tls CERTIFICATE KEY"
+                f" {self.host.configuration.path('plugins')}: tls CERTIFICATE KEY"
             )
         loop = asyncio.get_running_loop()
         new_stream = partial(self._new_stream, endpoint.tls)
@@ -227,34 +197,34 @@ class Server:
         self.endpoints.clear()
 
     def _new_stream(self, tls: bool) -> SocketStream:
-        timeout = self._host.settings.timeout
+        timeout = self.host.settings.timeout
         on_made = partial(self._begin, tls)
         return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
     def _begin(self, tls: bool, stream: SocketStream) -> None:
-        if self._host.meter is not None:
-            self._host.meter.connections += 1
-        connection = Connection(self._host.new_id())
+        if self.host.meter is not None:
+            self.host.meter.connections += 1
+        connection = Connection(self.host.new_id())
         remote = stream.transport.get_extra_info("peername")
         local = stream.transport.get_extra_info("sockname")
         if isinstance(remote, tuple):  # a unix socket has no addresses
             connection.remote_ip, connection.remote_port = remote[:2]
             connection.local_ip, connection.local_port = local[:2]
-        if tls and self._host.tls is not None:
-            connection.tls_to_start = self._host.tls()
-        session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+        if tls and self.host.tls is not None:
+            connection.tls_to_start = self.host.tls()
+        session = Session(stream, connection, self._dispatcher, self.host, self._observer)
         stream.set_timeout(session.settings.timeout)
         drive = Drive(session.run(), self._ended)
         self._sessions[drive] = session
         stream.drive_with(drive.wake)
-        if self._stopping:
+        if self.stopping:
             session.stop()
         drive.wake()
 
     def _ended(self, drive: Drive, error: BaseException | None) -> None:
         del self._sessions[drive]
-        if self._host.meter is not None:
-            self._host.meter.ended += 1
+        if self.host.meter is not None:
+            self.host.meter.ended += 1
         if not self._sessions:
             self._all_ended.set()
         if error is not None:
@@ -278,7 +248,7 @@ def serve(
 
     async def main() -> None:
         stopped = stop_signal()
-        async with Server(host, endpoints) as server:
+        async with Server(host, endpoints) as server, watched(server):
             for endpoint in server.endpoints:
                 on_ready(endpoint)
             await stopped.wait()
@@ -286,6 +256,24 @@ def serve(
             await server.stop()
 
     run_loop(main)
+
+
+def watched(server: Server, worker: int = 0) -> contextlib.AbstractAsyncContextManager[object]:
+    """Serve the metrics of a server while it runs, if `config/metrics` says where.
+
+    Args:
+        worker: Which one of several processes this is, from 0 on: each has a port of its own.
+
+    Raises:
+        SetupError: A package is missing, or the address cannot be listened on.
+    """
+    at, meter = server.host.settings.metrics, server.host.meter
+    if at is None or meter is None:
+        return contextlib.nullcontext()
+    from qpsdk.server.metrics import MetricsServer
+
+    at = at._replace(port=at.port + worker if at.port else 0)
+    return MetricsServer(at, meter, lambda: server.host.spool.path, lambda: not server.stopping)
 
 
 def stop_signal() -> asyncio.Event:

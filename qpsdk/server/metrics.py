@@ -24,21 +24,26 @@ from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-
 from qpsdk.constants import LOGDEBUG, LOGNOTICE
 from qpsdk.errors import SetupError
 from qpsdk.log import log
 from qpsdk.meter import Meter, Times
 from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
+
+try:
+    from prometheus_client import CollectorRegistry, ProcessCollector, make_wsgi_app
+    from prometheus_client.core import (
+        CounterMetricFamily,
+        GaugeMetricFamily,
+        HistogramMetricFamily,
+        Metric,
+    )
+    from prometheus_client.registry import Collector
+except ImportError:
+    raise SetupError(
+        "config/metrics needs prometheus-client: pip install 'qpsdk[metrics]'"
+    ) from None
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse
@@ -54,7 +59,7 @@ MAX_REQUESTS: Final = 16
 
 
 class MetricsServer:
-    """Serves the metrics of one process.
+    """Serves the metrics of one process; an async context manager.
 
     Attributes:
         endpoint: Where, with the port that port 0 became.
@@ -88,7 +93,10 @@ class MetricsServer:
         threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
         log(LOGNOTICE, f"metrics at http://{self.endpoint}/metrics")
 
-    async def close(self) -> None:
+    async def __aenter__(self) -> "MetricsServer":
+        return self
+
+    async def __aexit__(self, *exc_info: object) -> None:
         """Serve no more."""
         await asyncio.to_thread(self._server.shutdown)
         self._server.server_close()
