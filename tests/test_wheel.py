@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 
 
 def test_wheel(tmp_path: Path) -> None:
-    """The wheel holds each file of the package that git does not ignore, as it is, and its own papers."""
+    """The wheel holds each file of the package that git does not ignore, and its own papers."""
     command = "-m pip wheel --quiet --no-deps --no-build-isolation --disable-pip-version-check -w"
     subprocess.run([sys.executable, *command.split(), tmp_path, ROOT], check=True)
     (wheel,) = tmp_path.glob("*.whl")
