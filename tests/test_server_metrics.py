@@ -18,8 +18,9 @@ from qpsdk.config import Config
 from qpsdk.errors import SetupError
 from qpsdk.meter import Meter
 from qpsdk.server import metrics
-from qpsdk.server.host import Server, new_host, watched
+from qpsdk.server.host import Server, new_host
 from qpsdk.server.metrics import MetricsServer
+from qpsdk.server.process import watched
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
