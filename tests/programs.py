@@ -13,6 +13,7 @@ import pytest
 
 PACKAGES = {
     "Net::SSLeay": "libnet-ssleay-perl",
+    "haproxy": "haproxy",
     "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
@@ -23,6 +24,8 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 """Each program, or Perl module that one needs, with the Debian package that brings it."""
 

@@ -18,8 +18,9 @@ from qpsdk.config import Config
 from qpsdk.errors import SetupError
 from qpsdk.meter import Meter
 from qpsdk.server import metrics
-from qpsdk.server.host import Server, new_host, watched
+from qpsdk.server.host import Server, new_host
 from qpsdk.server.metrics import MetricsServer
+from qpsdk.server.process import watched
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
@@ -229,7 +230,8 @@ def test_without_prometheus_client() -> None:
     script = (
         "import sys; sys.modules['prometheus_client'] = None\n"
         "from qpsdk.config import Config\n"
-        "from qpsdk.server.host import Server, new_host, watched, watched\n"
+        "from qpsdk.server.host import Server, new_host\n"
+        "from qpsdk.server.process import watched\n"
         "host = new_host(Config({'metrics': '127.0.0.1:0'}))\n"
         "watched(Server(host, []))\n"
     )

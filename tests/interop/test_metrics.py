@@ -84,3 +84,25 @@ def test_health(tmp_path: Path, fake: FakeServer) -> None:
             assert client.reply().code == 421
         assert host.exit_status() == 0
     assert "Traceback" not in host.log()
+
+
+def test_workers(tmp_path: Path, fake: FakeServer) -> None:
+    """Each worker shows its own numbers, also after a reload; together they are all."""
+    settings = {"metrics": "127.0.0.1:0", "loglevel": "LOGNOTICE"}
+    options = ("--workers", "2")
+    with running_host(tmp_path, fake.address, options=options, **settings) as host:
+        ports = re.findall(r"metrics at http://127\.0\.0\.1:([0-9]+)/metrics", host.log())
+        assert len(set(ports)) == 2
+        for number in range(20):
+            if number == 10:
+                host.signal(signal.SIGHUP)
+                assert eventually(lambda: "all workers have reloaded" in host.log())
+            with host.connect() as client:
+                client.hello()
+                assert client.deliver(MESSAGE).code == 250
+        taken = []
+        for port in ports:
+            at = Endpoint("127.0.0.1", int(port))
+            assert get(at, "/healthz") == (200, "ready\n")
+            taken.append(samples(get(at, "/metrics")[1]).get("qpsdk_messages_total{code='250'}", 0))
+        assert sum(taken) == 20
