@@ -5,6 +5,7 @@
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 60
+MINUTES ?= 20
 
 BIN := .venv/bin
 HOST := .venv/.host
@@ -25,7 +26,7 @@ export NO_MKDOCS_2_WARNING := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz audit pins clean \
+.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz soak audit pins clean \
 	debian
 
 help:  ## list these targets
@@ -60,7 +61,7 @@ notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change 
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/jupyter lab $(ARGS) notebooks/00_five_minutes.ipynb
 
-bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
+bench: $(TOOLS) debian  ## measure this host beside others (ARGS=--quick, --publish)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books
@@ -69,8 +70,11 @@ chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the 
 fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
+soak: $(TOOLS)  ## hours of mixed load with faults, and what it leaves behind (MINUTES=20)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
 audit: $(AUDITOR)  ## look for holes: in our code, in what we install, in what the wheel holds
-	@$(BIN)/ruff check --select S
+	@$(BIN)/ruff check --select S --ignore S101
 	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r constraints.txt
 	@rm -rf .cache/wheel
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation -w .cache/wheel .

@@ -20,6 +20,8 @@ PACKAGES = {
     "postconf": "postfix",
     "postfix": "postfix",
     "qmqpd": "postfix",
+    "qpsmtpd-forkserver": "qpsmtpd",
+    "qpsmtpd-prefork": "qpsmtpd",
     "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
