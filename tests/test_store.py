@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -241,7 +242,8 @@ def test_sqlite_is_as_memory(calls: list[tuple[str, str, int]]) -> None:
 
     async def main() -> None:
         clock = Clock()
-        stores: list[Store] = [MemoryStore(clock), SQLiteStore(Path(":memory:"), inline, clock)]
+        file = Path(folder, "store")
+        stores: list[Store] = [MemoryStore(clock), SQLiteStore(file, inline, clock)]
         for name, call, number in calls:
             key, value = name.encode(), b"%d" % number
             answers: list[Awaitable[object]] = [
@@ -257,7 +259,8 @@ def test_sqlite_is_as_memory(calls: list[tuple[str, str, int]]) -> None:
             clock.advance(2)
         await stores[1].close()
 
-    asyncio.run(main())
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(main())
 
 
 # SQLite
