@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pwd
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -14,7 +15,6 @@ from tests.interop.rig import PATIENCE, eventually
 from tests.programs import missing, needs
 
 _SERVICES = """\
-127.0.0.1:{port} inet n - n - - qmqpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 rewrite unix - - n - - trivial-rewrite
@@ -38,10 +38,11 @@ class Postfix:
         address: Where its qmqpd listens.
     """
 
-    def __init__(self, **settings: str) -> None:
+    def __init__(self, qmqpd: str = "", **settings: str) -> None:
         """Start it, or skip the test where that cannot be.
 
         Args:
+            qmqpd: Its line of master.cf; without one it gets a free port.
             settings: More of main.cf.
         """
         needs("qmqpd")
@@ -54,18 +55,22 @@ class Postfix:
         self._config = folder / "config"
         self._mail = folder / "mail"
         self._log = folder / "log"
+        self._queue = folder / "queue"
         user = pwd.getpwnam("postfix")
         for name in ("config", "queue", "data", "mail"):
             (folder / name).mkdir()
         for name in ("data", "mail"):
             os.chown(folder / name, user.pw_uid, user.pw_gid)
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = ("127.0.0.1", int(free.getsockname()[1]))
-        (self._config / "master.cf").write_text(_SERVICES.format(port=self.address[1]))
+        if not qmqpd:
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                qmqpd = f"127.0.0.1:{free.getsockname()[1]} inet n - n - - qmqpd\n"
+        host, _, port = qmqpd.split()[0].partition(":")
+        self.address = (host, int(port))
+        (self._config / "master.cf").write_text(qmqpd + _SERVICES)
         main = {
             "compatibility_level": "3.6",
-            "queue_directory": str(folder / "queue"),
+            "queue_directory": str(self._queue),
             "data_directory": str(folder / "data"),
             "maillog_file": str(self._log),
             "maillog_file_prefixes": str(folder),
@@ -88,11 +93,27 @@ class Postfix:
         }
         lines = [f"{name} = {value}\n" for name, value in main.items()]
         (self._config / "main.cf").write_text("".join(lines))
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self) -> None:
+        """Start it, with the queue that it has."""
         self._run("start")
-        if not eventually(self._listens):
-            self._run("stop", check=False)
-            self._temporary.cleanup()
-            raise AssertionError(f"Postfix does not listen: {self.log()}")
+        assert eventually(self._listens), f"Postfix does not listen: {self.log()}"
+
+    def kill(self) -> None:
+        """End the master and all that it has begun, as the end of their machine would."""
+        pid = int((self._queue / "pid/master.pid").read_text())
+        os.killpg(pid, signal.SIGKILL)
+        assert eventually(lambda: not self._listens())
+
+    def close(self) -> None:
+        """End it, and remove all that it has."""
+        self._run("stop", check=False)
+        self._temporary.cleanup()
 
     def _run(self, command: str, *, check: bool = True) -> None:
         subprocess.run(
@@ -115,6 +136,13 @@ class Postfix:
         files = sorted((self._mail / "all/new").glob("*"), key=lambda f: f.stat().st_mtime_ns)
         return [file.read_bytes() for file in files]
 
+    def queued(self) -> int:
+        """How many messages are in its queue."""
+        folders = (self._queue / name for name in ("incoming", "active", "deferred"))
+        # One that is not whole, as of a qmqpd that was killed, has no x bit yet.
+        files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
+        return sum(bool(path.stat().st_mode & 0o100) for path in files)
+
     def wait_for(self, number: int) -> list[bytes]:
         """The messages, once there are so many."""
         assert eventually(lambda: len(self.delivered()) >= number), self.log()
@@ -129,8 +157,7 @@ class Postfix:
         value: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._run("stop", check=False)
-        self._temporary.cleanup()
+        self.close()
 
 
 def ask(address: tuple[str, int], data: bytes, source: str = "127.0.0.1") -> bytes:

@@ -1,5 +1,6 @@
 """Clients behind a proxy: the PROXY header from listed networks, and HAProxy in front of a host."""
 
+import csv
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.interop.fleet import ask_haproxy
 from tests.interop.rig import (
     PATIENCE,
     Client,
@@ -236,14 +238,5 @@ def test_haproxy(tmp_path: Path, fake: FakeServer, send: str) -> None:
 
 def _status(path: Path) -> str:
     """How HAProxy's last check of its server ended."""
-    try:
-        with socket.socket(socket.AF_UNIX) as control:
-            control.settimeout(PATIENCE)
-            control.connect(str(path))
-            control.sendall(b"show stat\n")
-            rows = control.makefile().read().splitlines()
-    except OSError:
-        return ""
-    names = rows[0].split(",")
-    found = [dict(zip(names, row.split(","), strict=False)) for row in rows[1:]]
-    return next((row["check_status"] for row in found if row.get("svname") == "one"), "")
+    rows = csv.DictReader(ask_haproxy(path, "show stat"))
+    return next((row["check_status"] for row in rows if row["svname"] == "one"), "")
