@@ -85,7 +85,7 @@ class Session:
         engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         engine.on_refusal = verdicts.log_refusal
         self._engine = engine
-        self._intake = Intake(verdicts, engine, settings, self._hooks, host.clock)
+        self._intake = Intake(verdicts, engine, settings, host.clock)
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop

@@ -7,7 +7,6 @@ every recipient), Z (try again later) or D (do not try again).
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -56,8 +55,7 @@ class Response(NamedTuple):
         return netstring.encode(self.verdict.value + self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """A message and its envelope as one netstring, to be sent in three parts.
 
     All lengths are known before the first byte is sent, so the message itself can be streamed
@@ -102,16 +100,16 @@ class Package:
             raise QMQPEnvelopeError("no recipients: some servers would accept it for nobody")
         if not all(recipients):
             raise QMQPEnvelopeError("an empty recipient")
-        for address in (sender, *recipients):
-            if len(address) > MAX_ADDRESS:
-                raise QMQPEnvelopeError(
-                    f"an address of {len(address)} bytes: {MAX_ADDRESS} at most"
-                )
-            if _FORBIDDEN.search(address):
-                raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
-            if not smtputf8 and not address.isascii():
-                raise QMQPEnvelopeError(f"the address {address!r} needs SMTPUTF8")
-        envelope = b"".join([netstring.encode(address) for address in (sender, *recipients)])
+        addresses = [sender, *recipients]
+        if (longest := max(map(len, addresses))) > MAX_ADDRESS:
+            raise QMQPEnvelopeError(f"an address of {longest} bytes: {MAX_ADDRESS} at most")
+        envelope = b"".join(map(netstring.encode, addresses))
+        if _FORBIDDEN.search(envelope):
+            bad = next(filter(_FORBIDDEN.search, addresses))
+            raise QMQPEnvelopeError(f"NUL, CR or LF in the address {bad!r}")
+        if not smtputf8 and not envelope.isascii():
+            bad = next(address for address in addresses if not address.isascii())
+            raise QMQPEnvelopeError(f"the address {bad!r} needs SMTPUTF8")
         length = netstring.encoded_size(message_size) + len(envelope)
         head = netstring.head(length) + netstring.head(message_size)
         return cls(message_size, head, b"," + envelope + b",")
