@@ -77,8 +77,10 @@ class Verdicts:
         """Run a hook, if a plugin has it. The plugin may be called off by `work`."""
         if hook not in self.hooks:
             return NO_OPINION
-        del about.answers[:-MAX_ANSWERS]
         known = len(about.answers)
+        if known > MAX_ANSWERS:
+            del about.answers[:-MAX_ANSWERS]
+            known = MAX_ANSWERS
         try:
             return await self._dispatcher.run(hook, about, arguments, self.work)
         finally:
