@@ -52,6 +52,7 @@ from qpsdk.spool import Spool
 from qpsdk.stream import Stream
 from qpsdk.verdicts import Observer, Verdicts
 
+_READY: Final = State.READY
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 EVENTS_A_TURN: Final = 100
 """What one client may do before the others get their turn: a block can hold 40,000 commands."""
@@ -139,22 +140,26 @@ class Session:
         await self._greet()
         next_event, verdicts = self._engine.next_event, self._verdicts
         events = 0
-        while not verdicts.closing and not self._verdicts.lost:
+        while not verdicts.closing and not verdicts.lost:
             event = next_event()
             if event is None:
                 await self._receive()
+                events = 0
                 continue
             await _HANDLERS[type(event)](self, event)
             events += 1
-            if events % EVENTS_A_TURN == 0:
+            if events == EVENTS_A_TURN:
                 await self._send()
                 await asyncio.sleep(0)
+                events = 0
         await self._send()
 
     async def _receive(self) -> None:
         """Send what has been said, and wait for the client's next bytes."""
-        await self._send()
-        if self._engine.state is State.READY and self.connection.transaction is not None:
+        engine, observer = self._engine, self._observer
+        if self._write():
+            await self._stream.drain()
+        if engine.state is _READY and self.connection.transaction is not None:
             await self._reset_transaction()  # by a MAIL that the engine has refused itself
         if self._stopping and self.connection.transaction is None:
             self._dismiss("Stopping, try again later", "4.3.2")
@@ -169,9 +174,9 @@ class Session:
             return  # to be stopped above
         finally:
             self._reading = False
-        self._engine.receive(data)
-        if self._observer is not None and data:
-            self._observer.client(self.connection, data)
+        engine.receive(data)
+        if observer is not None and data:
+            observer.client(self.connection, data)
 
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
@@ -185,11 +190,12 @@ class Session:
     def _write(self) -> bool:
         """Give the stream what is to be said; whether there was anything."""
         replies = self._engine.data_to_send()
-        if replies:
-            if self._observer is not None:
-                self._observer.server(self.connection, b"".join(replies))
-            self._stream.writelines(replies)
-        return bool(replies)
+        if not replies:
+            return False
+        if self._observer is not None:
+            self._observer.server(self.connection, b"".join(replies))
+        self._stream.writelines(replies)
+        return True
 
     async def _end(self) -> None:
         self._verdicts.closing = True

@@ -167,7 +167,10 @@ class SocketStream(asyncio.Protocol):
                 return b""
             await self._wait()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._drop_unread()
+        chunks.clear()
+        self._unread = 0
+        if self._paused_reading:
+            self._read_on()
         return data
 
     def write(self, data: bytes) -> None:
@@ -266,8 +269,11 @@ class SocketStream(asyncio.Protocol):
         self._chunks.clear()
         self._unread = 0
         if self._paused_reading:
-            self._paused_reading = False
-            self.transport.resume_reading()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._paused_reading = False
+        self.transport.resume_reading()
 
     # TLS, where it was started
 
@@ -305,7 +311,8 @@ class SocketStream(asyncio.Protocol):
         """Call `wake` where otherwise a future would wake a task."""
         self._wake_driver = wake
 
-    async def _wait(self) -> None:
+    @coroutine
+    def _wait(self) -> Generator[object, None, None]:
         """Sleep until anything happens.
 
         Raises:
@@ -317,10 +324,10 @@ class SocketStream(asyncio.Protocol):
         try:
             if self._wake_driver is not None:
                 self._driver_waits = True
-                await _pause()
+                yield PAUSE
             else:
                 self._waiter = self._loop.create_future()
-                await self._waiter
+                yield from self._waiter
         finally:
             self._waiter = None
             self._driver_waits = False
@@ -374,12 +381,6 @@ class SocketStream(asyncio.Protocol):
             self._set_timer(self._loop.time() + self._io_timeout)
         if self._waits:
             self._fail(error)
-
-
-@coroutine
-def _pause() -> Generator[object, None, None]:
-    """Suspend until the driver is woken."""
-    yield PAUSE
 
 
 def reason(error: OSError | UnicodeError) -> str:
