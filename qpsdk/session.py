@@ -82,7 +82,7 @@ class Session:
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
-        unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
+        unparsed = _unparsed(self._hooks)
         engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         engine.on_refusal = verdicts.log_refusal
         self._engine = engine
@@ -341,7 +341,7 @@ class Session:
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)
-            if is_sender or not address.is_null:
+            if address.address or is_sender:
                 return address
             problem = Reply.make(501, "A recipient cannot be empty", "5.1.3")
         except NonASCIIAddressError as error:
@@ -434,6 +434,12 @@ class Session:
         transaction = self.connection.transaction
         assert transaction is not None  # the engine lets these events come only inside one
         return transaction
+
+
+@lru_cache(maxsize=8)
+def _unparsed(hooks: frozenset[str]) -> frozenset[str]:
+    """The commands that a plugin of the host may read in place of us: the same at each client."""
+    return frozenset(verb for verb, hook in HOOKS_BY_VERB.items() if hook in hooks)
 
 
 @lru_cache(maxsize=64)

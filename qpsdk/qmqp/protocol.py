@@ -35,6 +35,9 @@ class Verdict(Enum):
     REJECTED = b"D"
 
 
+_VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
+
+
 class Response(NamedTuple):
     """What the server says to a package.
 
@@ -131,7 +134,7 @@ class ResponseDecoder:
     __slots__ = ("_decoder", "_seen")
 
     def __init__(self) -> None:
-        self._decoder = netstring.Decoder(MAX_RESPONSE)
+        self._decoder: netstring.Decoder | None = None  # until there is a use for it
         self._seen = b""
 
     def feed(self, data: bytes) -> Response | None:
@@ -146,17 +149,19 @@ class ResponseDecoder:
             excess = len(data) - whole[1]
         else:
             self._seen = (self._seen + data)[:40]
-            excess = self._decoder.offset + len(data)
+            self._decoder = decoder = self._decoder or netstring.Decoder(MAX_RESPONSE)
+            excess = decoder.offset + len(data)
             try:
-                value = next(self._decoder.feed(data), None)
-                excess -= self._decoder.offset
+                value = next(decoder.feed(data), None)
+                excess -= decoder.offset
             except NetstringError as error:
                 raise QMQPResponseError(f"not a response: {error}: {self._seen!r}") from None
         if value is None:
             return None
-        if value[:1] not in (b"K", b"Z", b"D"):
+        verdict = _VERDICTS.get(value[:1])
+        if verdict is None:
             raise QMQPResponseError(f"a response begins with K, Z or D, not {value[:40]!r}")
-        return Response(Verdict(value[:1]), value[1:], excess)
+        return Response(verdict, value[1:], excess)
 
     def finish(self) -> QMQPResponseError:
         """The error to raise when the server closes before a whole response came."""
