@@ -262,6 +262,7 @@ def _value(after_name: bytes) -> bytes:
     return after_name.partition(b":")[2].replace(b"\n", b"").strip(b" \t")
 
 
+@lru_cache(maxsize=256, typed=True)
 def _name(name: str | bytes) -> bytes:
     encoded = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else name
     if _VALID_NAME.fullmatch(encoded) is None:

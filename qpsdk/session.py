@@ -208,6 +208,8 @@ class Session:
             await self._stream.finish()
         await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
+        # Without this way back to us all goes now, and need not wait for the garbage collector.
+        self.connection.input_waiting = bool
 
     def _client_lost(self) -> None:
         """The connection was reset, or a write failed: nobody waits for the hook in flight.

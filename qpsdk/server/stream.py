@@ -126,7 +126,7 @@ class SocketStream(asyncio.Protocol):
         self.disown()
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
-        if exc is not None and self._tls is None:
+        if exc is not None and self._tls is None and not self._lingering:
             self._rescue()
         self._wake()
         if exc is not None and self._lost_callback is not None:

@@ -252,11 +252,11 @@ class Engine:
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
         self._command = b""
-        start = self._position
+        start, buffer = self._position, self._buffer
         limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
-        end = self._buffer.find(b"\n", self._searched)
+        end = buffer.find(b"\n", self._searched)
         if end < 0:
-            self._searched = len(self._buffer)
+            self._searched = len(buffer)
             if self._skipping or self._searched - start > limit:
                 self._skipping = True
                 self._position = self._searched
@@ -266,7 +266,7 @@ class Engine:
             self._skipping = False
             exchange, self._exchange = self._exchange, None
             raise CommandError(_RESPONSE_TOO_LONG if exchange else _LINE_TOO_LONG)
-        return self._buffer[start:end].removesuffix(b"\r")
+        return buffer[start:end].removesuffix(b"\r")
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
@@ -343,7 +343,7 @@ class Engine:
     # Messages
 
     def _read_message(self, decoder: DataDecoder) -> Event | None:
-        data = self._buffer[self._position :]
+        data = self._buffer[self._position :] if self._position else self._buffer
         if not data:
             return Hangup("client closed the connection in a message") if self._ended else None
         message, rest = decoder.feed(data)
