@@ -118,10 +118,12 @@ class Dispatcher:
         """
         hook = HOOKS[name]
         work = work or Work()
+        transaction: Transaction | None = None
+        connection: Connection | None
         if isinstance(about, Transaction):
             connection, transaction = about.connection, about
         else:
-            connection, transaction = about, None
+            connection = about
         queued = transaction if hook is _QUEUE else None
         outer_scene = scene.get()
         try:

@@ -51,7 +51,7 @@ class Spool:
         if self._memory is not None:
             if self.size + len(data) <= self._threshold:
                 if not self.size:
-                    self._memory = bytes(data)  # most messages come in one block, and are not copied
+                    self._memory = bytes(data)  # no copy: most messages come in one block
                 else:
                     if isinstance(self._memory, bytes):
                         self._memory = bytearray(self._memory)

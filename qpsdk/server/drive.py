@@ -29,7 +29,7 @@ class Drive:
     ) -> None:
         """`done` is called at the end, with the exception that ended the coroutine, if one did."""
         # In a context of its own, as a task has: whoever wakes us has others.
-        self._go_on = partial(copy_context().run, coroutine.send, None)
+        self._go_on: Callable[[], Any] = partial(copy_context().run, coroutine.send, None)
         self._done = done
         self._waiting_for: asyncio.Future[Any] | None = None
         self._running = False
