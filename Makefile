@@ -61,7 +61,7 @@ notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change 
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/jupyter lab $(ARGS) notebooks/00_five_minutes.ipynb
 
-bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
+bench: $(TOOLS) debian  ## measure this host beside others (ARGS=--quick, --publish)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books
@@ -74,7 +74,7 @@ soak: $(TOOLS)  ## hours of mixed load with faults, and what it leaves behind (M
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
 audit: $(AUDITOR)  ## look for holes: in our code, in what we install, in what the wheel holds
-	@$(BIN)/ruff check --select S
+	@$(BIN)/ruff check --select S --ignore S101
 	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r constraints.txt
 	@rm -rf .cache/wheel
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation -w .cache/wheel .

@@ -390,7 +390,9 @@ class SocketStream(asyncio.Protocol):
 def reason(error: OSError | UnicodeError) -> str:
     """What the system says of a failure; the loops each add something of their own."""
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    if number and number > 0:  # a resolver's are negative
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error)
 
 
 async def connect(
