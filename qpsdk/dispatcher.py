@@ -13,6 +13,7 @@ from types import CoroutineType
 from typing import Any, Final
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
+from qpsdk.errors import BusyError
 from qpsdk.hooks import HOOKS, Hook
 from qpsdk.host import HELD_LOOP, Method, RunBlocking
 from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
@@ -299,7 +300,7 @@ def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
     soft = False
     if isinstance(error, AnswerError):
         log(LOGERROR, str(error))
-    elif isinstance(error, _TimeLimitError):
+    elif isinstance(error, _TimeLimitError | BusyError):
         log(LOGERROR, str(error))
         soft = True
     else:

@@ -22,6 +22,7 @@
     │   ├── QMQPBodyError                the body was not as long as announced
     │   └── QMQPResponseError            the server gave no usable response
     │       └── QMQPUnconfirmedError     and it may have accepted the message
+    ├── BusyError                        others have what was asked for, and kept it for too long
     ├── MessageTooLargeError             over a limit of size
     ├── TranscriptError (ValueError)     the text is no transcript, and where
     └── SetupError                       the host cannot start as it is told to
@@ -131,6 +132,10 @@ class QMQPUnconfirmedError(QMQPResponseError):
 
     To try another server now may duplicate it.
     """
+
+
+class BusyError(QpsdkError):
+    """What was asked for is in use, and was not free in time: a temporary failure."""
 
 
 class MessageTooLargeError(QpsdkError):

@@ -10,9 +10,11 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from qpsdk.address import Address
+from qpsdk.attempts import Attempts
 from qpsdk.config import Config
 from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
 from qpsdk.errors import ConfigError
+from qpsdk.gate import Gate
 from qpsdk.log import Scene, log, scene, set_level, text_of
 from qpsdk.message import Connection
 from qpsdk.settings import SETTINGS, Settings
@@ -64,7 +66,11 @@ class RunBlocking(Protocol):
     """How to run a function that blocks without holding up the others: in a thread."""
 
     def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
+        """What `function` returns.
+
+        Raises:
+            BusyError: No thread was free in time. In a hook it counts as DENYSOFT.
+        """
         ...
 
 
@@ -91,6 +97,8 @@ class Host:
         tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
             begin with TLS at once need it.
         random: Chance, which a test can repeat.
+        queue_gate: Where messages wait while queue plugins have enough of them in hand.
+        failed_auth: The clients that have failed to authenticate.
     """
 
     configuration: Config
@@ -102,6 +110,8 @@ class Host:
     clock: Callable[[], float] = time.time
     tls: "Callable[[], SSLContext] | None" = None
     random: Random = field(default_factory=Random)
+    queue_gate: Gate = field(init=False, repr=False, default_factory=Gate)
+    failed_auth: Attempts = field(init=False, repr=False)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
@@ -115,6 +125,18 @@ class Host:
         self._latest = self.configuration  # or a later one that is broken
         self._looked = self.clock()
         self._told = ""
+        self.failed_auth = Attempts(self.clock)
+        self._set_limits()
+
+    def follow(self, before: "Host") -> None:
+        """Count on from the host that was here before a reload."""
+        self.failed_auth, self.queue_gate = before.failed_auth, before.queue_gate
+        self._set_limits()
+
+    def _set_limits(self) -> None:
+        settings = self.settings
+        self.queue_gate.limit = settings.max_forwards
+        self.spool.max_size, self.spool.min_free = settings.max_spool, settings.min_free_disk
 
     def config(self, name: str) -> list[str]:
         """The values of a setting; none if there is no such file.
@@ -254,6 +276,7 @@ class Host:
         if settings.loglevel != self.settings.loglevel:
             set_level(settings.loglevel)
         self.configuration, self.settings = found, settings
+        self._set_limits()
 
     def _ask(self, hook: str, *arguments: Any) -> list[str] | None:
         """The values that the first plugin with an opinion gives."""

@@ -100,6 +100,20 @@ def _pattern(entry: str) -> re.Pattern[str]:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 
+def network_of(ip: str) -> str:
+    """What stands for one client where clients are counted: the 64 bits of its IPv6 network.
+
+    One customer of a provider has a whole network of that size.
+
+    >>> network_of("192.0.2.7"), network_of("2001:db8:7:8:9::1"), network_of("::ffff:192.0.2.7")
+    ('192.0.2.7', '2001:db8:7:8::/64', '192.0.2.7')
+    """
+    if ":" not in ip:
+        return ip
+    address = IPv6Address(ip)
+    return str(address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64)))
+
+
 class NetworkList:
     """Addresses of clients, as in qpsmtpd's `relayclients`.
 

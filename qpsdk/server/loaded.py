@@ -38,7 +38,9 @@ class Loaded:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.end)
             self.lend_log()
-            _ = self.host.spool.path  # made now, so that a wrong one is told at the start
+            path = self.host.spool.path  # made now, so that a wrong one is told at the start
+            if left := self.host.spool.remove_orphans():
+                log(LOGWARN, f"{path}: removed what a host has left that has died, files: {left}")
             if "post_fork" in self.dispatcher.hooks:
                 await self.dispatcher.run("post_fork", None, ())
             undo.pop_all()

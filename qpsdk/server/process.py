@@ -11,6 +11,7 @@ from qpsdk.config import Config
 from qpsdk.constants import LOGERROR, LOGNOTICE
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.log import log
+from qpsdk.server.admission import raise_descriptor_limit
 from qpsdk.server.host import Server, new_host
 from qpsdk.server.listeners import Listener, bind_for_each, inherited, parse_endpoints
 from qpsdk.server.notify import Notifier
@@ -38,6 +39,7 @@ def serve(
         SetupError: The host cannot start; the text says what to change.
         SystemExit: A worker did not end well.
     """
+    raise_descriptor_limit()
     notifier = Notifier.from_environment(os.environ)
     handed = inherited(os.environ)
     if not handed:
