@@ -5,6 +5,7 @@ which page, since an alphabet of fifty names helps nobody to find one.
 """
 
 import importlib
+import importlib.util
 from collections.abc import Iterable
 from types import ModuleType
 from typing import Final, NamedTuple
@@ -176,15 +177,40 @@ def markdown(page: Page) -> str:
     """A page: its title, what its module says of itself, and each name for mkdocstrings."""
     lines = [f"# {page.title}", "", page.intro, ""]
     if page.module != "qpsdk":
-        lines += [f"::: {page.module}", *_options(members="false", show_root_heading="false"), ""]
+        hidden = {"show_root_heading": "false", "show_root_toc_entry": "false"}
+        lines += [f"::: {page.module}", *_options(members="false", **hidden), ""]
     for name in names_of(page):
-        lines += [f"::: {page.module}.{name}", *_options(heading_level="2"), ""]
+        lines += [*_entry(page, name), ""]
     return "\n".join(lines)
+
+
+def _entry(page: Page, name: str) -> Iterable[str]:
+    path = f"{page.module}.{name}"
+    if page.module == "qpsdk.errors" and name in qpsdk.__all__:
+        path = f"qpsdk.{name}"
+    if not _is_module(path):
+        yield f"::: {path}"
+        yield from _options()
+        return
+    # A module has the same name, and mkdocstrings would take that.
+    thing = getattr(importlib.import_module(page.module), name)
+    yield f"[](){{ #{path} }}"
+    yield ""
+    yield f"::: {thing.__module__}.{thing.__qualname__}"
+    yield from _options(heading=path, toc_label=name)
+
+
+def _is_module(path: str) -> bool:
+    try:
+        return importlib.util.find_spec(path) is not None
+    except ModuleNotFoundError:  # above it is no package
+        return False
 
 
 def _options(**options: str) -> Iterable[str]:
     yield "    options:"
-    yield from (f"        {name}: {value}" for name, value in options.items())
+    for name, value in {"heading_level": "2", **options}.items():
+        yield f"        {name}: {value}"
 
 
 def index() -> str:
@@ -192,8 +218,8 @@ def index() -> str:
     lines = []
     for name, page in PAGES.items():
         links = ", ".join(f"[`{n}`][{page.module}.{n}]" for n in names_of(page))
-        lines.append(f"| [{page.title}](api/{name}.md) | `{page.module}` | {links} |")
-    return "\n".join(["| page | from | names |", "|---|---|---|", *lines])
+        lines.append(f"| [{page.title}](api/{name}.md) | from `{page.module}`: {links} |")
+    return "\n".join(["| page | names |", "|---|---|", *lines])
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

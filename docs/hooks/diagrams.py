@@ -5,6 +5,7 @@ and says in words, for those who do not see it, what it shows.
 """
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from html import escape
 from typing import Any, Final
@@ -128,10 +129,14 @@ def states(steps: Mapping[str, Mapping[State, tuple[State, State]]] = STEPS) -> 
     for number, (command, row) in enumerate(steps.items(), 1):
         y = top + LINE * number
         drawing.text(0, y, _command(command))
+        ways: defaultdict[tuple[float, bool], list[float]] = defaultdict(list)
         for state, (after, _) in row.items():
             x, end = columns[state], columns[after]
             if end != x:
-                drawing.line((x, y), (end - (7 if end > x else -7), y), kind="way")
+                ways[end, end > x].append(x)
+        for (end, right), starts in ways.items():  # those that go the same way are one line
+            start, short = (min(starts), -7) if right else (max(starts), 7)
+            drawing.line((start, y), (end + short, y))
         for state, (after, _) in row.items():
             drawing.dot(columns[state], y, "stays" if after is state else "goes")
     drawing.width = max(drawing.width, first + apart * (len(columns) - 1) + apart / 2)
@@ -196,7 +201,7 @@ def package() -> str:
         + f". Before the message go {len(whole.head)} bytes, after it {len(whole.tail)}, the last"
         " of which is a comma.",
     )
-    value_x, width = 175.0, max(len(_shown(value)) for _, value in inner) * LETTER + 16
+    value_x, width = 110.0, max(len(_shown(value)) for _, value in inner) * LETTER + 16
     y = LINE * 1.5
     drawing.text(8, y, _shown(outer), "length")
     drawing.text(value_x, y, "the length of all between it and the last comma", "quiet")
@@ -225,7 +230,8 @@ def _shown(data: bytes) -> str:
 
 STAGES: Final = {
     "the client connects": ("pre_connection", "connect"),
-    "HELO or EHLO": ("helo_parse", "helo", "ehlo_parse", "ehlo"),
+    "HELO": ("helo_parse", "helo"),
+    "or EHLO": ("ehlo_parse", "ehlo"),
     "AUTH": ("auth_parse", "auth_plain", "auth_login", "auth_cram_md5", "auth"),
     "MAIL FROM": ("mail_parse", "mail_pre", "mail"),
     "RCPT TO, for each": ("rcpt_parse", "rcpt_pre", "rcpt"),
@@ -233,14 +239,19 @@ STAGES: Final = {
     "the header has come": ("data_headers_end",),
     "the final dot": ("data_post_headers", "received_line", "data_post")
     + ("queue_pre", "queue", "queue_post", "reset_transaction"),
-    "at any time": ("vrfy", "noop", "help", "unrecognized_command"),
     "QUIT": ("quit",),
     "the end, however": ("disconnect", "post_connection"),
 }
-"""What brings the hooks about; the order is that of the table."""
+"""What brings the hooks about, in the order of the table."""
 
-BESIDE: Final = ("deny", "ok", "logging", "config", "user_config", "post_fork")
-"""Hooks that have no place in a dialogue: they run beside the others."""
+BESIDE: Final = {
+    "between messages": ("vrfy", "noop", "help", "unrecognized_command"),
+    "after each answer": ("deny", "ok"),
+    "a line is logged": ("logging",),
+    "a setting is read": ("config", "user_config"),
+    "a worker starts": ("post_fork",),
+}
+"""The hooks that have no place of their own in a dialogue."""
 
 
 def dispatch(hooks: Mapping[str, Hook] = HOOKS) -> str:
@@ -249,28 +260,36 @@ def dispatch(hooks: Mapping[str, Hook] = HOOKS) -> str:
     Raises:
         ValueError: A hook has no place in the picture, or another than in the table.
     """
-    placed = [name for names in STAGES.values() for name in names]
-    if [name for name in hooks if name not in BESIDE] != placed:
-        raise ValueError("docs/hooks/diagrams.py: STAGES is not in the order of the hook table")
-    stages = [f"{stage}: {', '.join(names)}." for stage, names in STAGES.items()]
+    _check_places(hooks)
+    stages = [f"{stage}: {', '.join(names)}." for stage, names in (STAGES | BESIDE).items()]
     drawing = Drawing(
         "dispatch", "The hooks in the order in which a message meets them", " ".join(stages)
     )
-    hook_x, reply_x = 190.0, 375.0
-    spine = hook_x + 85
-    y = LINE / 2
+    hook_x, width, reply_x = 180.0, 170.0, 370.0
+    spine, y = hook_x + width / 2, LINE / 2
     drawing.text(0, y, "what happens", "strong")
     drawing.text(spine, y, "hook", "strong", "middle")
     drawing.text(reply_x, y, "the client reads", "strong")
-    for stage, names in STAGES.items():
+    for stage, names in (STAGES | BESIDE).items():
+        if stage in STAGES and y > LINE:
+            drawing.line((spine, y + LINE / 2 - 1), (spine, y + LINE - 1))
         y += LINE / 2
         drawing.text(0, y + LINE, stage)
         for name in names:
-            drawing.line((spine, y + LINE / 2 - (1 if y > LINE else 0)), (spine, y + LINE / 2 + 1))
             y += LINE
-            drawing.room(hook_x, y, name, 170, "hook")
+            drawing.room(hook_x, y, name, width, "hook" if stage in STAGES else "outside")
             drawing.text(reply_x, y, _replies(hooks[name]), "quiet")
     return drawing.svg()
+
+
+def _check_places(hooks: Mapping[str, Hook]) -> None:
+    placed = [name for names in STAGES.values() for name in names]
+    beside = [name for names in BESIDE.values() for name in names]
+    for names in (placed, beside):
+        if names != [name for name in hooks if name in names]:
+            raise ValueError(f"docs/hooks/diagrams.py: not the order of the hook table: {names}")
+    if lost := hooks.keys() - {*placed, *beside}:
+        raise ValueError(f"docs/hooks/diagrams.py: not in the picture: {', '.join(sorted(lost))}")
 
 
 def _replies(hook: Hook) -> str:
@@ -308,21 +327,21 @@ def way() -> str:
         drawing.room(x, y, room, width, "room" if number else "outside")
         if number < len(rooms) - 1:
             top, bottom = y + LINE / 2, y + step - LINE / 2
-            drawing.line((middle - 30, top), (middle - 30, bottom), kind="way")
+            drawing.line((middle - 30, top), (middle - 30, bottom))
             drawing.text(middle - 40, (top + bottom) / 2, down[number], "quiet", "end")
-            drawing.line((middle + 30, bottom), (middle + 30, top), kind="way")
+            drawing.line((middle + 30, bottom), (middle + 30, top))
             drawing.text(middle + 40, (top + bottom) / 2, up[number], "quiet")
     right, session, plugin = 430.0, LINE / 2 + 1 + 2 * step, LINE / 2 + 1 + 4 * step
-    drawing.line((x + width, session), (right, session), kind="way")
+    drawing.line((x + width, session), (right, session))
     drawing.room(right, session, "transaction", width, "room")
     drawing.text(right, session + LINE, "envelope, header,", "quiet")
     drawing.text(right, session + 2 * LINE - 6, "spooled body", "quiet")
     drawing.line((right + width / 2, session + 2.3 * LINE), (right + width / 2, plugin - 12))
-    drawing.line((x + width, plugin), (right, plugin), kind="way")
+    drawing.line((x + width, plugin), (right, plugin))
     drawing.room(right, plugin, "qmqp client", width, "room")
-    drawing.line((right + 35, plugin + 11), (right + 35, plugin + step - 11), kind="way")
+    drawing.line((right + 35, plugin + 11), (right + 35, plugin + step - 11))
     drawing.text(right + 25, plugin + step / 2, "package", "quiet", "end")
-    drawing.line((right + 95, plugin + step - 11), (right + 95, plugin + 11), kind="way")
+    drawing.line((right + 95, plugin + step - 11), (right + 95, plugin + 11))
     drawing.text(right + 105, plugin + step / 2, "K, Z, D", "quiet")
     drawing.room(right, plugin + step, "QMQP server", width, "outside")
     return drawing.svg()

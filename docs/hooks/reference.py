@@ -1,6 +1,7 @@
 """Make the pages of the reference from what the program itself goes by: nothing is said twice."""
 
 import inspect
+import platform
 import re
 import textwrap
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.testing import CliRunner
 
+from qpsdk import __version__
 from qpsdk.cli import app
 from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
@@ -251,6 +253,12 @@ PAGES = {
     "transcripts": transcripts_page,
 }
 """By their names under `reference/`."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Say at the foot of every page which version it is about, and was made and tested with."""
+    config.copyright = f"qpsdk {__version__}, run on Python {platform.python_version()}"
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
