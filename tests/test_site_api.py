@@ -35,9 +35,7 @@ def _names(module: ModuleType) -> list[str]:
     return [name for name in vars(module) if name.endswith("Error")]
 
 
-def test_a_forgotten_name_stops_the_build(
-    api: ModuleType, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_forgotten_name_stops_the_build(api: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     """A new public name has to be given a page; so the build says, with the name."""
     monkeypatch.setattr(qpsdk, "__all__", [*qpsdk.__all__, "brand_new"])
     with pytest.raises(ValueError, match="of qpsdk, on no page: brand_new"):

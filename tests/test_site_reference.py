@@ -9,6 +9,7 @@ from qpsdk.loader import bundled_plugins
 from qpsdk.settings import SETTINGS
 from tests.hooks_of_site import hook
 
+
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     """The module that makes the pages."""

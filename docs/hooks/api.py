@@ -25,13 +25,13 @@ class Page(NamedTuple):
         title: What it is about.
         intro: What to know before the names, in a few sentences of Markdown.
         module: Where they are imported from.
-        names: Which they are; none for all that the module has.
+        names: Which they are, with blanks between them; none for all that the module has.
     """
 
     title: str
     intro: str
     module: str = "qpsdk"
-    names: tuple[str, ...] = ()
+    names: str = ""
 
 
 PAGES: Final = {
@@ -40,25 +40,24 @@ PAGES: Final = {
         "A plugin is a subclass of [Plugin][qpsdk.Plugin] with methods named after"
         " [hooks](../hooks.md). What it answers is a [constant](../constants.md), alone or with a"
         " message.",
-        names=("Plugin", "Result", "blocking", "RejectMixin", "AddressList", "NetworkList")
-        + ("Listed", "log_line"),
+        names="Plugin Result blocking RejectMixin AddressList NetworkList Listed log_line",
     ),
     "message": Page(
         "Connection and transaction",
         "A hook is given one of the two: the connection, or the message that is on its way over"
         " it. From a transaction, its `connection` leads to the other.",
-        names=("Connection", "Transaction", "Parameters", "Answer", "Outcome", "TLS"),
+        names="Connection Transaction Parameters Answer Outcome TLS",
     ),
     "values": Page(
         "Address, header, reply",
         "What mail is made of. All of it is bytes, as it came; nothing is decoded unasked.",
-        names=("Address", "Header", "Field", "Reply"),
+        names="Address Header Field Reply",
     ),
     "host": Page(
         "The host and its streams",
         "What a plugin may ask of the program that runs it: settings, a clock, connections to"
         " elsewhere. It is `self.qp`. A test lends memory for all of these.",
-        names=("Host", "Endpoint", "Stream"),
+        names="Host Endpoint Stream",
     ),
     "errors": Page(
         "Errors",
@@ -69,39 +68,37 @@ PAGES: Final = {
         "Netstrings",
         "The chapter [Netstrings](../../tutorial/03_netstrings.md) builds them by hand first.",
         "qpsdk.netstring",
-        ("encode", "decode", "decode_all", "verify", "first", "read", "head", "encoded_size")
-        + ("Decoder", "Scanner", "Start", "Piece", "End", "BinaryReader", "MAX_LENGTH"),
+        "encode decode decode_all verify first read head encoded_size Decoder Scanner"
+        " Start Piece End BinaryReader MAX_LENGTH",
     ),
     "qmqp": Page(
         "QMQP",
         "The chapter [QMQP](../../tutorial/04_qmqp.md) takes a package apart;"
         " [QMQP's guarantees](../../explanation/qmqp.md) says what each answer promises.",
         "qpsdk.qmqp",
-        ("deliver", "send", "Package", "Response", "Verdict", "Received", "PackageDecoder")
-        + ("ResponseDecoder", "to_lf", "ServerList", "parse_server", "parse_servers")
-        + ("check_time_limits", "DEFAULT_PORT", "CONNECT_TIMEOUT", "IO_TIMEOUT", "SESSION_TIMEOUT"),
+        "deliver send Package Response Verdict Received PackageDecoder ResponseDecoder"
+        " to_lf ServerList parse_server parse_servers check_time_limits DEFAULT_PORT"
+        " CONNECT_TIMEOUT IO_TIMEOUT SESSION_TIMEOUT",
     ),
     "testing": Page(
         "Test kit",
         "[Test a plugin](../../how-to/test-a-plugin.md) shows the most of it at work. None of it"
         " needs pytest; with pytest, the [fixtures](pytest.md) are there by themselves.",
         "qpsdk.testing",
-        ("smtp", "SyncSMTPClient", "SMTPClient", "Step", "plugin", "ask", "assert_answer")
-        + ("connection", "transaction", "PluginContract", "ContractError", "capture_log", "Log")
-        + ("LogLine", "Clock", "memory_host", "host", "RunningHost", "listening", "run")
-        + ("HangError",),
+        "smtp SyncSMTPClient SMTPClient Step plugin ask assert_answer connection"
+        " transaction PluginContract ContractError capture_log Log LogLine Clock"
+        " memory_host host RunningHost listening run HangError",
     ),
     "fakes": Page(
         "Fake servers",
         "They listen in memory or on a socket, do what a test tells them, and keep what they were"
         " sent. [Scripts](qmqp-script.md) are what the QMQP server can be told.",
         "qpsdk.testing",
-        ("FakeQMQPServer", "Captured", "Conversation", "FakeSMTPServer", "CapturedMail")
-        + ("MemoryStream", "pipe"),
+        "FakeQMQPServer Captured Conversation FakeSMTPServer CapturedMail MemoryStream pipe",
     ),
     "pytest": Page(
         "pytest fixtures",
-        "Where qpsdk is installed, pytest finds these by itself: name one as an argument of a test.",
+        "Where qpsdk is installed, pytest finds these by itself: name one as a test's argument.",
         "qpsdk.testing.pytest_plugin",
     ),
     "qmqp-script": Page(
@@ -150,7 +147,7 @@ def check() -> None:
     """
     for module in {page.module for page in PAGES.values() if page.names}:
         pages = [page.names for page in PAGES.values() if page.module == module]
-        placed = [name for names in pages for name in names]
+        placed = [name for names in pages for name in names.split()]
         if module == "qpsdk":
             placed += [*ON_THE_CONSTANTS_PAGE, *MODULES, *_errors()]
         wanted = public(importlib.import_module(module))
@@ -170,7 +167,7 @@ def _errors() -> list[str]:
 
 def names_of(page: Page) -> list[str]:
     """What is on a page."""
-    return list(page.names) or public(importlib.import_module(page.module))
+    return page.names.split() or public(importlib.import_module(page.module))
 
 
 def markdown(page: Page) -> str:

@@ -8,11 +8,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import Any, Final
+from typing import Final
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.pages import Page
 
 from qpsdk import netstring
 from qpsdk.constants import DECLINED, DENY, OK
@@ -237,8 +236,10 @@ STAGES: Final = {
     "RCPT TO, for each": ("rcpt_parse", "rcpt_pre", "rcpt"),
     "DATA": ("data",),
     "the header has come": ("data_headers_end",),
-    "the final dot": ("data_post_headers", "received_line", "data_post")
-    + ("queue_pre", "queue", "queue_post", "reset_transaction"),
+    "the final dot": (
+        *("data_post_headers", "received_line", "data_post"),
+        *("queue_pre", "queue", "queue_post", "reset_transaction"),
+    ),
     "QUIT": ("quit",),
     "the end, however": ("disconnect", "post_connection"),
 }
@@ -363,7 +364,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
+def on_page_markdown(markdown: str, **_: object) -> str:
     """Put the pictures where a page asks for them.
 
     Raises:

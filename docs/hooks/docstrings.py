@@ -32,7 +32,7 @@ def _colon(line: re.Match[str]) -> str:
 class Docstrings(Extension):
     """Makes Markdown of every docstring that is read."""
 
-    def on_object(self, *, obj: Object, **kwargs: Any) -> None:
+    def on_object(self, *, obj: Object, **_: Any) -> None:
         """Once for each module, class, function and attribute."""
         if obj.docstring is not None:
             obj.docstring.value = markdown(obj.docstring.value)

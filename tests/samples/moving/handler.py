@@ -22,6 +22,7 @@ class Handler:
         return "250 2.1.5 Recipient OK"
 
     async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        assert isinstance(envelope.content, bytes)  # as long as nobody asks for str
         path = self._folder / f"{uuid.uuid4()}.eml"
         await asyncio.to_thread(path.write_bytes, envelope.content)
         return "250 2.0.0 Kept"
