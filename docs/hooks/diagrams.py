@@ -203,7 +203,7 @@ def package() -> str:
     value_x, width = 110.0, max(len(_shown(value)) for _, value in inner) * LETTER + 16
     y = LINE * 1.5
     drawing.text(8, y, _shown(outer), "length")
-    drawing.text(value_x, y, "the length of all between it and the last comma", "quiet")
+    drawing.text(value_x, y, "the length of all up to the last comma", "quiet")
     for what, value in inner:
         y += LINE * 1.25
         drawing.box(50, y - LINE / 2, value_x - 50 + width + 20, LINE, "string")
@@ -214,7 +214,7 @@ def package() -> str:
         drawing.text(value_x + width + 30, y, what, "quiet")
     y += LINE * 1.25
     drawing.text(8, y, ",", "length")
-    drawing.text(value_x, y, "the last byte: until it is sent, nobody has the message", "quiet")
+    drawing.text(value_x, y, "the last byte: before it, nobody has it", "quiet")
     right = drawing.width + 8
     drawing.box(0, LINE * 0.75, right, y - LINE / 4 + 4, "string")
     drawing.height += 4
