@@ -147,7 +147,7 @@ class TakeAll(Plugin):
 
 
 def test_one_too_many() -> None:
-    """Whoever is named after the limit is reached is put off, and those before are not."""
+    """Whoever is named beyond the limit is put off, and those before are not."""
     with smtp("recipient_limit 2", TakeAll()) as client:
         client.command("EHLO client.example.org")
         client.command("MAIL FROM:<sender@example.org>")
@@ -196,8 +196,8 @@ print(built + wheel.name)
 print(sh(f"python -m zipfile --list {wheel} | cut -d ' ' -f 1"))
 
 # %% [markdown]
-# On another machine it would be `pip install recipient-limit`. Here, the wheel on Python's path does
-# the same, and leaves nothing behind. The tests run against it, as a user will have it:
+# On another machine it would be `pip install recipient-limit`. Here, the wheel on Python's path
+# does the same, and leaves nothing behind. The tests run against it, as a user will have it:
 
 # %% tags=["static"]
 installed = str(wheel.resolve())

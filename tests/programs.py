@@ -13,15 +13,20 @@ import pytest
 
 PACKAGES = {
     "Net::SSLeay": "libnet-ssleay-perl",
+    "haproxy": "haproxy",
     "openssl": "openssl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "postconf": "postfix",
     "postfix": "postfix",
     "qmqpd": "postfix",
+    "qpsmtpd-forkserver": "qpsmtpd",
+    "qpsmtpd-prefork": "qpsmtpd",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 """Each program, or Perl module that one needs, with the Debian package that brings it."""
 
