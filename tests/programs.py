@@ -22,6 +22,7 @@ PACKAGES = {
     "qmqpd": "postfix",
     "qpsmtpd-forkserver": "qpsmtpd",
     "qpsmtpd-prefork": "qpsmtpd",
+    "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
