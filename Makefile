@@ -113,5 +113,5 @@ debian: $(TOOLS)
 site/.built: $(TOOLS) mkdocs.yml README.md \
 		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/mkdocs build --strict  # not --quiet: that makes it deaf to its own warnings
 	@touch $@

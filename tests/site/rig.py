@@ -36,7 +36,7 @@ FLAGS: Final = (
 
 def build(folder: Path) -> None:
     """Build the site into a folder as `make docs` does."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     result = subprocess.run(
         [*command, "--site-dir", folder], cwd=ROOT, capture_output=True, text=True, check=False
     )

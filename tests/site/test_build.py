@@ -107,7 +107,7 @@ def test_chapters_can_be_taken_home(site: Path) -> None:
 def test_drawings_and_answers_are_in_the_page(site: Path) -> None:
     """A package is drawn in HTML, and an answer waits, folded, with its code in colours."""
     page = (site / "tutorial/04_qmqp/index.html").read_text()
-    assert '<span style="opacity:.7;font-style:italic">  recipient</span>' in page
+    assert '<span style="opacity:.8;font-style:italic">  recipient</span>' in page
     assert page.count('<details class="success">') == 3
     answer = page.partition("<summary>Answer</summary>")[2].partition("</details>")[0]
     assert '<span class="nb">print</span>' in answer
