@@ -14,7 +14,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Request,
+    ViewportSize,
+    sync_playwright,
+)
 
 from tests.programs import needs
 
@@ -22,6 +29,9 @@ ROOT: Final = Path(__file__).parent.parent.parent
 
 PATIENCE: Final = 20.0
 """Seconds that anything may take in a page before the test gives up."""
+
+DESKTOP: Final = ViewportSize(width=1280, height=800)
+PHONE: Final = ViewportSize(width=390, height=844)
 
 FLAGS: Final = (
     "--disable-background-networking",
