@@ -12,6 +12,12 @@ from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 from tests.site.rig import DESKTOP, PATIENCE, PHONE, build, chromium, served, watch
 
 
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test of the site its time without the build of the site, which the first waits for."""
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(60, func_only=True))
+
+
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the site, built once for all workers of a run."""
