@@ -12,6 +12,7 @@ from typing import NoReturn
 import pytest
 
 PACKAGES = {
+    "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
     "openssl": "openssl",
     "qmqp-sink": "postfix",
