@@ -5,6 +5,7 @@ import inspect
 import io
 import linecache
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
@@ -15,6 +16,9 @@ Show = Callable[[str, str], object]
 
 NAMES = vars(sys.modules["__main__"])
 """The names that cells share; a plugin in a cell is `__main__.Name`."""
+
+# Pyodide's lets others have their turn meanwhile; a plugin that sleeps is to be seen holding up all.
+time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
 
 
 async def answer(source: str, name: str, show: Show) -> bool:
