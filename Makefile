@@ -11,7 +11,7 @@ HOST := .venv/.host
 TOOLS := .venv/.tools
 FUZZER := .venv/.fuzzer
 JUPYTER := .venv/.jupyter
-EXTRAS := fast,test,docs,bench,lint
+EXTRAS := fast,site,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
 # Tools keep what they keep in here, and read nothing of the user's.
@@ -32,8 +32,8 @@ help:  ## list these targets
 
 setup: $(TOOLS)  ## make .venv with the package and all its tools
 
-run: $(HOST)  ## start the mail host and a fake QMQP server, and watch messages pass
-	@$(BIN)/qpsdk lab $(ARGS)
+run: site/.built  ## serve the tutorial, with a mail host and a fake QMQP server to watch
+	@$(BIN)/qpsdk lab --site site $(ARGS)
 
 demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
@@ -83,7 +83,7 @@ clean:  ## remove all that make has made here
 	rm -rf .venv .cache .hypothesis site dist notebooks/*.ipynb notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
-# `make run` needs the host only, which installs in seconds; the tools come on top of it.
+# `make demo` needs the host only, which installs in seconds; the tools come on top of it.
 $(HOST): pyproject.toml constraints.txt
 	@PYTHON="$(PYTHON)" scripts/make-venv.sh .venv
 	@echo "Installing qpsdk into .venv ..."
@@ -113,5 +113,6 @@ debian: $(TOOLS)
 site/.built: $(TOOLS) mkdocs.yml README.md \
 		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
+	@echo "Building the site, which runs all notebooks (a minute, once) ..."
 	@$(BIN)/mkdocs build --strict --quiet
 	@touch $@

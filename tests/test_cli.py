@@ -131,6 +131,8 @@ def test_no_config_directory(tmp_path: Path) -> None:
         (["fake-qmqp", "--script", "x"], "--script: x at character 1: no such act; "),
         (["lab", "--listen", "25"], "'25' is no address; write HOST:PORT"),
         (["lab", "--qmqp", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["lab", "--listen", "127.0.0.1:0", "--site", "/no"], "/no: no built site, which has"),
+        (["lab", "--http", "unix:/x"], "'unix:/x' is no TCP address; write HOST:PORT or"),
         (["lab", "--config", "/no"], "/no: not a directory; a config directory holds"),
         (["serve", "--listen", "25"], "listen: '25' is no address; write HOST:PORT"),
     ],

@@ -2,7 +2,7 @@
 
 import sys
 
-from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, serve, try_
+from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, send, serve, try_
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
@@ -16,6 +16,7 @@ __all__ = [
     "new",
     "plugins",
     "qmqp_send",
+    "send",
     "serve",
     "try_",
 ]

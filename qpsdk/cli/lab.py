@@ -50,6 +50,7 @@ def fake_qmqp(
 
 @app.command("lab")
 def lab_(
+    *,
     demo: Annotated[bool, typer.Option("--demo", help="Send one message, show it, exit.")] = False,
     listen: Annotated[
         str | None,
@@ -63,6 +64,13 @@ def lab_(
             " example.com and forwards it."
         ),
     ] = None,
+    site: Annotated[
+        Path | None,
+        typer.Option(help="The built tutorial, to be served with a page that shows the same."),
+    ] = None,
+    http: Annotated[
+        str, typer.Option(help="HOST:PORT where the tutorial is served.")
+    ] = "127.0.0.1:8000",
 ) -> None:
     """Run a host that forwards to a fake QMQP server, and watch each message pass.
 
@@ -72,16 +80,20 @@ def lab_(
     from qpsdk import lab, log
 
     console = Console(highlight=False, soft_wrap=True)
+    at = _endpoint(http)
+    served = None if site is None else lab.Site(site, at)
     if demo:
         lab.demo(console)
     elif config is None:
-        lab.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console)
+        lab.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console, site=served)
     else:
         configuration = Config(config)
         settings = Settings.read(configuration)
         log.configure(settings.loglevel)
         texts = [listen] if listen else settings.listen or ["127.0.0.1:2525"]
-        lab.run([_endpoint(text) for text in texts], _endpoint(qmqp), console, configuration)
+        lab.run(
+            [_endpoint(text) for text in texts], _endpoint(qmqp), console, configuration, served
+        )
 
 
 def _endpoint(text: str, *, unix: bool = False) -> Endpoint:
