@@ -11,6 +11,7 @@ HOST := .venv/.host
 TOOLS := .venv/.tools
 FUZZER := .venv/.fuzzer
 JUPYTER := .venv/.jupyter
+NPM := npm/node_modules/.package-lock.json
 EXTRAS := fast,site,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
@@ -21,6 +22,7 @@ export JUPYTER_CONFIG_DIR := $(CURDIR)/.cache/jupyter/config
 export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 export NO_MKDOCS_2_WARNING := 1
+export npm_config_cache := $(CURDIR)/.cache/npm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -38,7 +40,7 @@ run: site/.built  ## serve the tutorial, with a mail host and a fake QMQP server
 demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
 
-test: $(TOOLS) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
+test: $(TOOLS) $(NPM) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(TOOLS)  ## check style and formatting
@@ -80,7 +82,8 @@ pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 
 clean:  ## remove all that make has made here
-	rm -rf .venv .cache .hypothesis site dist notebooks/*.ipynb notebooks/.ipynb_checkpoints
+	rm -rf .venv .cache .hypothesis site dist npm/node_modules notebooks/*.ipynb \
+		notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # `make demo` needs the host only, which installs in seconds; the tools come on top of it.
@@ -105,12 +108,16 @@ $(JUPYTER): $(TOOLS)
 	@$(INSTALL) -e ".[notebooks]"
 	@touch $@
 
+# npm comes from PyPI, so that no Node.js has to be installed. It writes this file last.
+$(NPM): $(TOOLS) npm/package.json npm/package-lock.json npm/.npmrc
+	@scripts/npm-packages.sh
+
 debian: $(TOOLS)
 	@scripts/debian-packages.sh
 
 # Folders are listed too, so that a removed page counts as a change; those with a slash have the
 # name of a target. No name with a space: make would take it for several.
-site/.built: $(TOOLS) mkdocs.yml README.md \
+site/.built: $(TOOLS) $(NPM) mkdocs.yml README.md \
 		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
 	@echo "Building the site, which runs all notebooks (a minute, once) ..."

@@ -32,7 +32,7 @@ PYODIDE: Final = (
 )
 """The files of its package that a browser asks for."""
 
-SCRIPTS: Final = {'class="cell"': "cells"}
+SCRIPTS: Final = {'class="cell"': "cells", 'id="console"': "console"}
 """Which script of `docs/live` a page needs that has this in it."""
 
 MISSING: Final = "npm's packages are not here (`make docs` fetches them)"
@@ -49,7 +49,7 @@ def is_here() -> bool:
 
 
 def modules() -> dict[str, Path]:
-    """The ES module of each npm package that the editor is made of, by the name it is imported by."""
+    """The ES module of each npm package that the editor is made of, by its name."""
     wanted = list(_described(PACKAGES.parent)["dependencies"].keys() - {"pyodide"})
     found: dict[str, Path] = {}
     while wanted:

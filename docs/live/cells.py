@@ -7,8 +7,8 @@ import linecache
 import sys
 import time
 import traceback
-from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any
 
 Show = Callable[[str, str], object]
@@ -17,7 +17,7 @@ Show = Callable[[str, str], object]
 NAMES = vars(sys.modules["__main__"])
 """The names that cells share; a plugin in a cell is `__main__.Name`."""
 
-# Pyodide's lets others have their turn meanwhile; a plugin that sleeps is to be seen holding up all.
+# Pyodide's lets others have their turn; but who sleeps in a hook is to be seen holding them up.
 time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
 
 
@@ -28,21 +28,29 @@ async def answer(source: str, name: str, show: Show) -> bool:
         name: What a traceback calls it.
     """
     linecache.cache[name] = (len(source), None, source.splitlines(keepends=True), name)
+    try:
+        with printed(show):
+            value = await _run(source, name)
+            html = getattr(value, "_repr_html_", None)
+            shown = html() if html else repr(value)
+    except BaseException as error:
+        show("error", _told(error, name))
+        return False
+    if value is not None:
+        show("html" if html else "value", shown)
+    return True
+
+
+@contextmanager
+def printed(show: Show) -> Iterator[None]:
+    """Show what is printed meanwhile."""
     out, err = _Lines("stdout", show), _Lines("stderr", show)
     with redirect_stdout(out), redirect_stderr(err):
         try:
-            value = await _run(source, name)
-        except BaseException as error:
-            out.flush()
-            show("error", _told(error, name))
-            return False
+            yield
         finally:
             out.flush()
             err.flush()
-        if value is not None:
-            html = getattr(value, "_repr_html_", None)
-            show("html", html()) if html else show("value", repr(value))
-    return True
 
 
 async def _run(source: str, name: str) -> Any:

@@ -2,14 +2,17 @@
 
 export class Engine {
   #name;
+  #late;
   #worker = null;
   #asked = new Map(); // what waits for its answer, by number
   #last = Promise.resolve();
   #count = 0;
 
-  // `name`: the Python module whose `answer` is called.
-  constructor(name) {
+  // `name`: the Python module whose `answer` is called. `late` is called with what it shows after
+  // it has answered.
+  constructor(name, late = () => {}) {
     this.#name = name;
+    this.#late = late;
   }
 
   get running() {
@@ -36,7 +39,7 @@ export class Engine {
     const address = new URL("worker.js", import.meta.url);
     const worker = new Worker(address, { type: "module", name: this.#name });
     worker.onmessage = ({ data: { id, kind, text } }) => {
-      const { resolve, reject, show } = this.#asked.get(id);
+      const { resolve, reject, show } = this.#asked.get(id) ?? { show: this.#late };
       if (kind === "done") resolve(text);
       else if (kind === "broken") reject(new Error(text));
       else show(kind, text);
