@@ -12,6 +12,7 @@ TOOLS := .venv/.tools
 FUZZER := .venv/.fuzzer
 JUPYTER := .venv/.jupyter
 NPM := npm/node_modules/.package-lock.json
+PYODIDE := .cache/pyodide/.made
 EXTRAS := fast,site,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
@@ -40,7 +41,7 @@ run: site/.built  ## serve the tutorial, with a mail host and a fake QMQP server
 demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
 
-test: $(TOOLS) $(NPM) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
+test: $(TOOLS) $(NPM) $(PYODIDE) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 lint: $(TOOLS)  ## check style and formatting
@@ -111,6 +112,10 @@ $(JUPYTER): $(TOOLS)
 # npm comes from PyPI, so that no Node.js has to be installed. It writes this file last.
 $(NPM): $(TOOLS) npm/package.json npm/package-lock.json npm/.npmrc
 	@scripts/npm-packages.sh
+
+# What the tests need that run in Pyodide, which is CPython 3.14.
+$(PYODIDE): $(TOOLS)
+	@scripts/pyodide-packages.sh
 
 debian: $(TOOLS)
 	@scripts/debian-packages.sh

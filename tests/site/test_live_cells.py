@@ -37,6 +37,12 @@ def press(cell: Locator, name: str) -> None:
     cell.get_by_role("button", name=name, exact=True).click()
 
 
+def edit(cell: Locator) -> None:
+    """Make a cell's code an editor: until it is there, keys are the page's shortcuts."""
+    press(cell, "Edit")
+    expect(cell.get_by_role("textbox")).to_be_focused()
+
+
 def ran(cell: Locator) -> None:
     """Wait until a cell has come to its end."""
     expect(cell).to_have_attribute("data-state", "ran", timeout=LOADING)
@@ -91,8 +97,7 @@ def test_a_cell_is_edited(page: Page) -> None:
     """Typing into a cell and Control-Enter shows another answer; Reset brings back the page's."""
     page.goto("tutorial/00_five_minutes/")
     first, second = cell(page, 1), cell(page, 2)
-    press(first, "Edit")
-    expect(first.get_by_role("textbox")).to_be_focused()
+    edit(first)
     page.keyboard.press("Control+End")
     for _ in range(len('quiet here"')):
         page.keyboard.press("ArrowLeft")
@@ -136,7 +141,7 @@ def test_a_cell_that_never_ends_is_stopped(page: Page) -> None:
     first, second = cell(page, 1), cell(page, 2)
     press(second, "Run all above")
     ran(second)
-    press(second, "Edit")
+    edit(second)
     page.keyboard.press("Control+A")
     page.keyboard.type("print('round and round')\nwhile True: pass")
     press(second, "Run")
