@@ -10,6 +10,7 @@ BIN := .venv/bin
 HOST := .venv/.host
 TOOLS := .venv/.tools
 FUZZER := .venv/.fuzzer
+AUDITOR := .venv/.auditor
 JUPYTER := .venv/.jupyter
 NPM := npm/node_modules/.package-lock.json
 PYODIDE := .cache/pyodide/.made
@@ -27,7 +28,7 @@ export npm_config_cache := $(CURDIR)/.cache/npm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz pins clean \
+.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz audit pins clean \
 	debian
 
 help:  ## list these targets
@@ -71,11 +72,18 @@ chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the 
 fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
+audit: $(AUDITOR)  ## look for holes: in our code, in what we install, in what the wheel holds
+	@$(BIN)/ruff check --select S
+	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r constraints.txt
+	@rm -rf .cache/wheel
+	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation -w .cache/wheel .
+	@$(BIN)/check-wheel-contents --toplevel qpsdk .cache/wheel
+
 # Best on Debian 12, whose Python 3.11.2 is the oldest we run on: some releases need 3.11.5.
 pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 	@PYTHON="$(PYTHON)" scripts/make-venv.sh .cache/pins
-	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS),notebooks,fuzz]"
+	@.cache/pins/bin/python -m pip install -qq --disable-pip-version-check ".[$(EXTRAS),notebooks,fuzz,audit]"
 	@{ echo "# What the tests run with, exactly; renew with \`make pins\` (this was" \
 	   "$$(.cache/pins/bin/python --version)), then \`make test\`."; \
 	   .cache/pins/bin/python -m pip freeze --exclude qpsdk; } >.cache/constraints.txt
@@ -102,6 +110,10 @@ $(TOOLS): $(HOST)
 # Apart from the tools: there are few systems that it comes for.
 $(FUZZER): $(TOOLS)
 	@$(INSTALL) -e ".[fuzz]"
+	@touch $@
+
+$(AUDITOR): $(TOOLS)
+	@$(INSTALL) -e ".[audit]"
 	@touch $@
 
 $(JUPYTER): $(TOOLS)

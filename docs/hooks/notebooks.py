@@ -114,7 +114,7 @@ def run(notebook: Path) -> NotebookNode:
         cell.id = f"cell-{number}"  # jupytext's are another each time
     NotebookClient(
         cells,
-        timeout=30,  # seconds for a cell; less than a test may take, so that the cell is named
+        timeout=120,  # seconds for a cell; less than a test may take, so that the cell is named
         resources={"metadata": {"path": notebook.parent}},
         record_timing=False,
         # On loopback, each message signed; the kernel's warning that it is not encrypted is noise.
