@@ -28,11 +28,11 @@ export npm_config_cache := $(CURDIR)/.cache/npm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz audit pins clean \
-	debian
+.PHONY: help setup run demo test test-site lint format types docs notebooks bench chaos fuzz audit \
+	pins clean debian
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(TOOLS)  ## make .venv with the package and all its tools
 
@@ -45,9 +45,13 @@ demo: $(HOST)  ## the same for one message that it sends itself
 test: $(TOOLS) $(NPM) $(PYODIDE) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-lint: $(TOOLS)  ## check style and formatting
+test-site: $(TOOLS) $(NPM) debian  ## run all tests of the site; screenshots go to .cache/screenshots
+	@$(BIN)/pytest -n auto --dist worksteal -m "" tests/site $(ARGS)
+
+lint: $(TOOLS)  ## check style, formatting and spelling
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell
 
 format: $(TOOLS)  ## repair what lint can repair
 	@$(BIN)/ruff check --fix
@@ -138,5 +142,5 @@ site/.built: $(TOOLS) $(NPM) mkdocs.yml README.md \
 		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
 	@echo "Building the site, which runs all notebooks (a minute, once) ..."
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/mkdocs build --strict  # --quiet would make it deaf to its own warnings
 	@touch $@

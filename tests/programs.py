@@ -15,6 +15,7 @@ PACKAGES = {
     "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
     "openssl": "openssl",
+    "perl": "perl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "postconf": "postfix",

@@ -4,11 +4,18 @@ import os
 from collections.abc import Iterator
 from fcntl import LOCK_EX, flock
 from pathlib import Path
+from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
 
-from tests.site.rig import PATIENCE, build, chromium, served, watch
+from tests.site.rig import DESKTOP, PATIENCE, PHONE, build, chromium, served, watch
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Give a test of the site its time without the build of the site, which the first waits for."""
+    if item.get_closest_marker("timeout") is None:
+        item.add_marker(pytest.mark.timeout(60, func_only=True))
 
 
 @pytest.fixture(scope="session")
@@ -42,9 +49,29 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def context(browser: Browser, address: str) -> Iterator[BrowserContext]:
-    """A reader with nothing in the cache. The test fails if anything goes wrong in a page."""
-    with browser.new_context(base_url=address) as context:
+def theme() -> Literal["light", "dark"]:
+    """What the reader's system asks for."""
+    return "light"
+
+
+@pytest.fixture
+def size() -> ViewportSize:
+    """The reader's screen."""
+    return DESKTOP
+
+
+@pytest.fixture
+def context(
+    browser: Browser, address: str, theme: Literal["light", "dark"], size: ViewportSize
+) -> Iterator[BrowserContext]:
+    """A reader with nothing in the cache. The test fails if anything goes wrong in a page.
+
+    Tests parametrize `theme` and `size` for another reader.
+    """
+    phone = size == PHONE
+    with browser.new_context(
+        base_url=address, color_scheme=theme, viewport=size, is_mobile=phone, has_touch=phone
+    ) as context:
         context.set_default_timeout(PATIENCE * 1000)
         problems = watch(context, address)
         yield context

@@ -14,7 +14,14 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Request, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Request,
+    ViewportSize,
+    sync_playwright,
+)
 
 from tests.programs import needs
 
@@ -22,6 +29,12 @@ ROOT: Final = Path(__file__).parent.parent.parent
 
 PATIENCE: Final = 20.0
 """Seconds that anything may take in a page before the test gives up."""
+
+BUILD: Final = 300.0
+"""Seconds for the build, which runs the notebooks that have changed."""
+
+DESKTOP: Final = ViewportSize(width=1280, height=800)
+PHONE: Final = ViewportSize(width=390, height=844)
 
 FLAGS: Final = (
     "--disable-background-networking",
@@ -36,9 +49,14 @@ FLAGS: Final = (
 
 def build(folder: Path) -> None:
     """Build the site into a folder as `make docs` does."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     result = subprocess.run(
-        [*command, "--site-dir", folder], cwd=ROOT, capture_output=True, text=True, check=False
+        [*command, "--site-dir", folder],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=BUILD,
+        check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
 

@@ -5,6 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 from tests.site.rig import ROOT
 
@@ -66,6 +67,40 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     assert [(path, address) for path, address in found if ELSEWHERE.match(address)] == []
 
 
+class _Links(HTMLParser):
+    """Collects where a page's links lead, and what in it can be led to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places = {""}
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.places |= {found.get("id") or "", (found.get("name") if tag == "a" else "") or ""}
+        if tag == "a" and (link := found.get("href")):
+            self.links.append(link)
+
+
+def test_links_lead_somewhere(site: Path) -> None:
+    """Each link inside the site has its file, and its place there; also in generated pages."""
+    pages = {path: _Links(path) for path in site.rglob("*.html")}
+    lost: list[str] = []
+    for path, page in pages.items():
+        for link in page.links:
+            address, _, place = link.partition("#")
+            if ELSEWHERE.match(address) or address.startswith("mailto:"):
+                continue
+            base = site if address.startswith("/") else path.parent
+            target = (base / unquote(address).lstrip("/")).resolve() if address else path
+            if target.is_dir():
+                target /= "index.html"
+            if not target.is_file() or (target in pages and place not in pages[target].places):
+                lost.append(f"{path.relative_to(site)}: {link}")
+    assert lost == []
+
+
 def text(page: Path) -> str:
     """What a page says, without its markup."""
     return re.sub(r"<[^>]*>", "", page.read_text())
@@ -107,7 +142,7 @@ def test_chapters_can_be_taken_home(site: Path) -> None:
 def test_drawings_and_answers_are_in_the_page(site: Path) -> None:
     """A package is drawn in HTML, and an answer waits, folded, with its code in colours."""
     page = (site / "tutorial/04_qmqp/index.html").read_text()
-    assert '<span style="opacity:.7;font-style:italic">  recipient</span>' in page
+    assert '<span style="opacity:.8;font-style:italic">  recipient</span>' in page
     assert page.count('<details class="success">') == 3
     answer = page.partition("<summary>Answer</summary>")[2].partition("</details>")[0]
     assert '<span class="nb">print</span>' in answer

@@ -1,0 +1,167 @@
+"""What the documentation shows is covered: every fenced block, by the rule for its language.
+
+A block that no rule covers fails here, with its file and line. It is covered by
+
+- a rule of `RULES`: it is run, loaded or checked here,
+- being cut from a file in tests/ (``--8<--``), or
+- its page's own tests, which know every block there (`PAGES_WITH_TESTS`).
+"""
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import jupytext
+import pytest
+from sybil import Document, Example, Region
+from sybil.evaluators.python import PythonEvaluator
+from sybil.example import SybilFailure
+from sybil.parsers.markdown.lexers import RawFencedCodeBlockLexer
+
+from qpsdk.errors import PluginError
+from qpsdk.loader import PluginLine, bundled_plugins
+from qpsdk.testing import plugin
+from tests.programs import needs
+
+ROOT: Final = Path(__file__).parent.parent
+
+PAGES_WITH_TESTS: Final = {
+    "README.md": "test_readme.py",
+    "docs/how-to/new-plugin.md": "test_new_project.py",
+    "docs/lab/index.md": "test_lab_commands.py",
+}
+"""Pages whose blocks depend on each other, or on programs, and the tests that run them."""
+
+DRAWINGS: Final = ("socket bytes -> smtp engine",)
+"""What text that is a picture begins with."""
+
+INFO: Final = re.compile(r"(?P<language>\w*)(?P<options>[^\n]*)\n")
+"""What stands behind the opening fence."""
+
+SNIPPET: Final = re.compile(r"-+8<-+\s+(?P<path>[^\s:]+)\S*\s+-+8<-+\s*")
+"""A block that mkdocs takes from a file."""
+
+TO_DO: Final = (
+    "no test covers this block. Give it a language of RULES, cut it from a file in tests/ with"
+    " --8<--, or test it and add its page to PAGES_WITH_TESTS; all three are in tests/test_shown.py"
+)
+
+
+def python(example: Example) -> str | None:
+    """It runs, after those above it on the page."""
+    result: str | None = PythonEvaluator()(example)
+    return result
+
+
+def perl(example: Example) -> str | None:
+    """Perl can read it."""
+    command = [needs("perl"), "-c"]
+    read = subprocess.run(
+        command, input=str(example.parsed), capture_output=True, text=True, check=False
+    )
+    return read.stderr if read.returncode else None
+
+
+def smtp(_: Example) -> None:
+    """It is a test by itself: `test_transcripts_are_collected`."""
+
+
+def text(example: Example) -> str | None:
+    """With the title config/plugins its lines are read, and those of bundled plugins loaded."""
+    if 'title="config/plugins"' not in example.region.lexemes["options"]:
+        return None if example.parsed.startswith(DRAWINGS) else TO_DO
+    for line in example.parsed.splitlines():
+        if PluginLine.parse(line).target in bundled_plugins():
+            plugin(line)
+    return None
+
+
+RULES: Final[dict[str, Callable[[Example], str | None]]] = {
+    "perl": perl,
+    "python": python,
+    "smtp": smtp,
+    "text": text,
+}
+"""By the language of the fence."""
+
+PAGES: Final = sorted(
+    path
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.py")]
+    if "examples" not in path.parts  # what `qpsdk new` makes, which tests run as a whole
+)
+
+
+def blocks(path: Path, written: str) -> Iterator[Example]:
+    """Every fenced block of a text, those in lists and tabs too."""
+    document = Document(written, str(path))
+    for region in RawFencedCodeBlockLexer(INFO)(document):
+        region.parsed = region.lexemes["source"]
+        region.evaluator = rule(region)
+        document.add(region)
+    return document.examples()
+
+
+def rule(region: Region) -> Callable[[Example], str | None]:
+    """What covers a block."""
+    if cut := SNIPPET.fullmatch(region.parsed):
+        found = cut["path"].startswith("tests/") and (ROOT / cut["path"]).is_file()
+        return lambda _: None if found else f"{cut['path']} is no file in tests/"
+    return RULES.get(region.lexemes["language"], lambda _: TO_DO)
+
+
+def written(path: Path) -> str:
+    """A page's Markdown, or a notebook's: what its code cells show, its own tests run."""
+    if path.suffix == ".md":
+        return path.read_text(encoding="utf-8")
+    cells = jupytext.read(path, fmt="py:percent").cells
+    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_block_is_covered(path: Path) -> None:
+    """Each block does what the rule for it demands, or the page's own tests know it."""
+    own = PAGES_WITH_TESTS.get(str(path.relative_to(ROOT)))
+    if own is not None:
+        tests = (ROOT / "tests" / own).read_text(encoding="utf-8")
+        assert "def test_every_block_is_known()" in tests
+        return
+    for example in blocks(path, written(path)):
+        example.evaluate()
+
+
+def test_transcripts_are_collected(pytestconfig: pytest.Config) -> None:
+    """pytest looks for transcripts in every folder that has a page with one."""
+    searched = [ROOT / folder for folder in pytestconfig.getini("testpaths")]
+    for path in PAGES:
+        if path.suffix == ".md" and "```smtp" in written(path):
+            assert any(path.is_relative_to(folder) for folder in searched), path
+
+
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ("```ruby\nputs 1\n```", "no test covers this block"),
+        ("~~~\nwhat\n~~~", "no test covers this block"),
+        ('=== "A"\n\n    ```sh\n    ls\n    ```', "no test covers this block"),
+        ("```python\n--8<--\nqpsdk/nowhere.py:part\n--8<--\n```", "is no file in tests/"),
+        ("```perl\nsub {\n```", "syntax error"),
+        ("```text\nrcpt_ok\n```", "no test covers this block"),
+    ],
+    ids=["unknown", "no language", "in a tab", "snippet", "perl", "text"],
+)
+def test_what_is_not_covered_is_told(tmp_path: Path, block: str, problem: str) -> None:
+    """The rules find what is wrong, and where."""
+    (example,) = blocks(tmp_path / "page.md", f"# Page\n\n{block}\n")
+    with pytest.raises(SybilFailure, match=problem) as failure:
+        example.evaluate()
+    assert f"page.md, line {5 if '===' in block else 3}, column" in str(failure.value)
+
+
+def test_config_lines_are_loaded(tmp_path: Path) -> None:
+    """A line of config/plugins with an option that its plugin does not take is found."""
+    page = '```text title="config/plugins"\nqueue/qmqp_forward 192.0.2.1 hurry=1\n```'
+    (example,) = blocks(tmp_path / "page.md", page)
+    with pytest.raises(PluginError, match="hurry"):
+        example.evaluate()
