@@ -61,18 +61,18 @@ def test_the_lock_names_no_host() -> None:
 
 
 def test_zip(tmp_path: Path) -> None:
-    """A package keeps its name, other files have none; no cache, and the same bytes each time."""
+    """Each file under its own name; no cache, and the same bytes each time."""
     (tmp_path / "one/inner").mkdir(parents=True)
     (tmp_path / "one/__init__.py").write_text("")
     (tmp_path / "one/inner/x.py").write_text("x = 1")
     (tmp_path / "one/x.pyc").write_text("")
     (tmp_path / "two").mkdir()
     (tmp_path / "two/y.py").write_text("")
-    folders = (tmp_path / "one", tmp_path / "two")
-    content = live.zipped(folders)
-    assert ZipFile(io.BytesIO(content)).namelist() == ["one/__init__.py", "one/inner/x.py", "y.py"]
+    content = live.zipped(tmp_path, "one", "two")
+    names = ZipFile(io.BytesIO(content)).namelist()
+    assert names == ["one/__init__.py", "one/inner/x.py", "two/y.py"]
     os.utime(tmp_path / "two/y.py", (1e9, 1e9))
-    assert live.zipped(folders) == content
+    assert live.zipped(tmp_path, "one", "two") == content
 
 
 def test_what_is_printed() -> None:

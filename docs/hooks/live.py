@@ -8,7 +8,6 @@ built with cells that only show what was recorded, and says so; under CI that is
 import json
 import os
 import sys
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
@@ -66,20 +65,14 @@ def _described(package: Path) -> dict[str, Any]:
     return described
 
 
-def zipped(folders: tuple[Path, ...]) -> bytes:
-    """The Python files of packages and folders, the same bytes each time."""
+def zipped(root: Path, *folders: str) -> bytes:
+    """The Python files of some folders, the same bytes each time."""
     content = BytesIO()
     with ZipFile(content, "w", ZIP_DEFLATED) as file:
-        for name, path in sorted(_sources(folders)):
+        for path in sorted(path for folder in folders for path in (root / folder).rglob("*.py")):
+            name = path.relative_to(root).as_posix()
             file.writestr(ZipInfo(name), path.read_bytes(), ZIP_DEFLATED)
     return content.getvalue()
-
-
-def _sources(folders: tuple[Path, ...]) -> Iterator[tuple[str, Path]]:
-    for folder in folders:
-        within = folder.parent if (folder / "__init__.py").exists() else folder
-        for path in folder.rglob("*.py"):
-            yield path.relative_to(within).as_posix(), path
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -93,7 +86,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     sources |= {f"{name}.js": path for name, path in modules().items()}
     for name, path in sources.items():
         files.append(File.generated(config, f"npm/{name}", abs_src_path=str(path)))
-    python = zipped((ROOT / "qpsdk", ROOT / "docs" / "live"))
+    python = zipped(ROOT, "qpsdk", "docs/live")
     files.append(File.generated(config, "live/python.zip", content=python))
     return files
 

@@ -5,8 +5,7 @@ import json
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
-import cells
-
+from docs.live import cells
 from qpsdk import Plugin
 from qpsdk.errors import SetupError, StreamError
 from qpsdk.explain import Explanation, Row, Span

@@ -1,5 +1,5 @@
 // Python, away from the page: a cell that never ends does not freeze it. The worker's name says
-// which module of python.zip is asked.
+// which module of docs/live is asked.
 
 import { loadPyodide } from "../npm/pyodide/pyodide.mjs";
 
@@ -12,7 +12,7 @@ async function begin() {
     }),
   ]);
   python.unpackArchive(sources, "zip");
-  return python.pyimport(self.name);
+  return python.pyimport(`docs.live.${self.name}`);
 }
 
 const module = begin();
