@@ -9,7 +9,8 @@ from zipfile import ZipFile
 import pytest
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.exceptions import PluginError
-from mkdocs.structure.files import Files
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.pages import Page
 
 from docs.hooks import live
 from docs.live.cells import NAMES, answer
@@ -51,6 +52,22 @@ def test_without_the_packages(
     monkeypatch.setitem(os.environ, "CI", "true")
     with pytest.raises(PluginError, match="npm's packages are not here"):
         live.on_files(Files([]), config)
+
+
+def test_a_page_without_the_packages(
+    config: MkDocsConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page with cells says that they cannot be run; others say nothing."""
+    monkeypatch.setattr(live, "PACKAGES", tmp_path)
+    file = File("x.md", str(tmp_path), str(tmp_path), use_directory_urls=True)
+    page = Page("x", file, config)
+    told, plain = (
+        live.on_page_content(html, page=page, config=config, files=Files([]))
+        for html in ('<div class="cell"></div>', "<p></p>")
+    )
+    assert "built without what runs Python" in told
+    assert "<script" not in told
+    assert plain == "<p></p>"
 
 
 def test_the_lock_names_no_host() -> None:

@@ -119,7 +119,12 @@ def test_the_core_in_pyodide() -> None:
         *("-p", "qpsdk.testing.pytest_transcripts"),
         *(f"--deselect={test}" for test in left_out),
     ]
-    command = [NODE, "--experimental-wasm-jspi", "tests/pyodide/run.mjs", PACKAGES]
+    command: list[str | Path] = [
+        NODE,
+        "--experimental-wasm-jspi",
+        "tests/pyodide/run.mjs",
+        PACKAGES,
+    ]
     ran = subprocess.run(
         [*command, *options, *modules()], cwd=ROOT, capture_output=True, text=True, check=False
     )

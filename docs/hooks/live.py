@@ -38,7 +38,7 @@ MISSING: Final = "npm's packages are not here (`make docs` fetches them)"
 
 STATIC: Final = (
     '<p class="chapter">This copy of the site was built without what runs Python in a page:'
-    " its cells show what was recorded.</p>"
+    " what is here can be read, and not be run.</p>"
 )
 
 
