@@ -5,6 +5,7 @@
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 60
+MINUTES ?= 20
 
 BIN := .venv/bin
 HOST := .venv/.host
@@ -28,8 +29,8 @@ export npm_config_cache := $(CURDIR)/.cache/npm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test test-site lint format types docs notebooks bench chaos fuzz audit \
-	pins clean debian
+.PHONY: help setup run demo test test-site lint format types docs notebooks bench chaos fuzz soak \
+	audit pins clean debian
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,8 +77,11 @@ chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the 
 fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
+soak: $(TOOLS)  ## hours of mixed load with faults, and what it leaves behind (MINUTES=20)
+	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
+
 audit: $(AUDITOR)  ## look for holes: in our code, in what we install, in what the wheel holds
-	@$(BIN)/ruff check --select S
+	@$(BIN)/ruff check --select S --ignore S101
 	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r constraints.txt
 	@rm -rf .cache/wheel
 	@$(BIN)/python -m pip wheel -qq --no-deps --no-build-isolation -w .cache/wheel .

@@ -81,7 +81,7 @@ async def _reach_nobody(endpoint: Endpoint, /, **_limits: Any) -> Stream:
 def _settings(config: Config) -> Iterator[Finding]:
     for setting in SETTINGS.values():
         for problem in setting.problems(config):
-            yield Finding(setting.host or setting.at_start, str(problem))
+            yield Finding(setting.host or bool(setting.taken_up_by), str(problem))
     settings = _right_settings(config)
     if settings.spool_dir is not None:
         yield from _spool(settings.spool_dir, settings.spool_perms)

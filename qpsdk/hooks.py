@@ -474,7 +474,13 @@ _TABLE: Final = (
         value="list[str]",
         sync=True,
     ),
-    Hook("post_fork", {}, "A worker process has started.", {}, ignored=True),
+    Hook(
+        "post_fork",
+        {},
+        "A worker process has started, or loaded its plugins anew: before their first client.",
+        {},
+        ignored=True,
+    ),
 )
 
 HOOKS: Final[Mapping[str, Hook]] = {hook.name: hook for hook in _TABLE}

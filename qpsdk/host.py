@@ -240,9 +240,10 @@ class Host:
             raise broken
         settings = Settings.read(found)
         changed = found.changed_since(self.configuration)
-        late = [name for name in changed if name in SETTINGS and SETTINGS[name].at_start]
+        late = [name for name in changed if name in SETTINGS and SETTINGS[name].taken_up_by]
         for name in late:
-            log(LOGWARN, f"{found.path(name)} has changed: that takes a restart")
+            told = f"{found.path(name)} has changed: that takes a {SETTINGS[name].taken_up_by}"
+            log(LOGWARN, told)
         if len(changed) > len(late):
             names = ", ".join(name for name in changed if name not in late)
             log(LOGNOTICE, f"the config has changed: {names}")

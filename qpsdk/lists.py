@@ -123,6 +123,15 @@ class NetworkList:
             for version in (4, 6)
         }
 
+    def __bool__(self) -> bool:
+        return bool(self._networks)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NetworkList) and self._networks == other._networks
+
+    def __hash__(self) -> int:
+        return hash(self._networks)
+
     def __contains__(self, ip: str) -> bool:
         """Whether an address is in one of the networks; no text that is none ever is."""
         try:

@@ -5,11 +5,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, cast
 
 from qpsdk.config import Config
 from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
+from qpsdk.lists import NetworkList
 from qpsdk.smtp import Limits
 from qpsdk.smtp.engine import BareNewline
 from qpsdk.stream import Endpoint
@@ -20,6 +21,9 @@ DEFAULT_TIMEOUT: Final = 300.0
 
 DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
 """Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
+
+DEFAULT_PROXY_TIMEOUT: Final = 5.0
+"""Seconds: a proxy sends its header with the connection, and knows all that is in it."""
 
 DEFAULT_SPOOL_PERMS: Final = 0o700
 MAX_GREETING: Final = 500
@@ -44,6 +48,8 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
+        proxy_timeout: Seconds that it has for that.
     """
 
     me: str = "localhost"
@@ -59,6 +65,8 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
+    proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -84,6 +92,8 @@ class Settings:
             tls_handshake_timeout=values["tls_handshake_timeout"],
             auth_results=values["me-auth-results"] or me,
             listen=tuple(values["listen"]),
+            proxy_networks=NetworkList(values["proxy_networks"]),
+            proxy_timeout=values["proxy_timeout"],
         )
 
 
@@ -97,7 +107,8 @@ class Setting:
         default: Its value where there is no file.
         shown_default: The same in words.
         several: It has any number of values, one a line; else one at most.
-        at_start: It is read once, when the host starts: a change takes a restart.
+        taken_up_by: A change takes a reload (SIGHUP), or a restart; where neither, it holds for
+            the next client.
         hook: A plugin's `hook_config` may give other values for it.
         host: The host cannot start where it is wrong; else it is the plugins' to judge.
     """
@@ -108,7 +119,7 @@ class Setting:
     default: Any = ""
     shown_default: str = ""
     several: bool = False
-    at_start: bool = False
+    taken_up_by: Literal["", "reload", "restart"] = ""
     hook: bool = True
     host: bool = True
 
@@ -188,6 +199,11 @@ def _address(text: str) -> str:
     return text
 
 
+def _network(text: str) -> str:
+    NetworkList([text])
+    return text
+
+
 def _bare_newline(text: str) -> BareNewline:
     if text not in ("reject", "normalize"):
         raise ValueError(f"{text!r} is not known; write reject or normalize")
@@ -226,7 +242,7 @@ _TABLE: Final = (
         "The plugins, in the order in which they are asked: `name[:N] word key=value`.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -235,7 +251,7 @@ _TABLE: Final = (
         "Folders in which plugins are looked for, before the bundled and the installed ones.",
         str,
         several=True,
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
         host=False,
     ),
@@ -244,7 +260,23 @@ _TABLE: Final = (
         "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
         _address,
         several=True,
-        at_start=True,
+        taken_up_by="restart",
+        hook=False,
+    ),
+    Setting(
+        "proxy_networks",
+        "Proxies before this host, as in relayclients: each of their connections has to begin with"
+        " a PROXY header (version 1 or 2), and the client that it names is believed.",
+        _network,
+        several=True,
+        hook=False,
+    ),
+    Setting(
+        "proxy_timeout",
+        "Seconds that a proxy has for its PROXY header.",
+        _seconds,
+        DEFAULT_PROXY_TIMEOUT,
+        "5",
         hook=False,
     ),
     Setting(
@@ -294,7 +326,7 @@ _TABLE: Final = (
         "The folder for those files; a relative one begins at the config directory.",
         str,
         shown_default="a temporary folder",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(
@@ -303,7 +335,7 @@ _TABLE: Final = (
         _perms,
         DEFAULT_SPOOL_PERMS,
         "0700",
-        at_start=True,
+        taken_up_by="reload",
         hook=False,
     ),
     Setting(

@@ -14,6 +14,7 @@ import pytest
 PACKAGES = {
     "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
+    "haproxy": "haproxy",
     "openssl": "openssl",
     "perl": "perl",
     "qmqp-sink": "postfix",
@@ -24,6 +25,8 @@ PACKAGES = {
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",
+    "systemd-analyze": "systemd",
+    "systemd-socket-activate": "systemd",
 }
 """Each program, or Perl module that one needs, with the Debian package that brings it."""
 

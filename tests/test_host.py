@@ -125,7 +125,7 @@ def test_a_connection_keeps_its_config(host: Host, folder: Path, clock: Clock) -
 def test_changes_are_logged(
     host: Host, folder: Path, clock: Clock, logged: Callable[[], list[str]]
 ) -> None:
-    """The log says which settings have changed, and which of them wait for a restart."""
+    """The log says which settings have changed, and which wait for a reload or a restart."""
     (folder / "plugins").write_text("rcpt_ok")
     (folder / "listen").write_text("127.0.0.1:25")
     change(folder / "databytes", "2000")
@@ -134,7 +134,7 @@ def test_changes_are_logged(
     host.refresh()
     assert logged() == [
         f"LOGWARN {folder}/listen has changed: that takes a restart",
-        f"LOGWARN {folder}/plugins has changed: that takes a restart",
+        f"LOGWARN {folder}/plugins has changed: that takes a reload",
         "LOGNOTICE the config has changed: badmailfrom, databytes",
     ]
     (folder / "badmailfrom").touch()

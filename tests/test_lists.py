@@ -130,6 +130,15 @@ def test_no_network(line: str, problem: str) -> None:
         NetworkList([line])
 
 
+def test_equal_networks() -> None:
+    """Two lists are equal that hold the same networks; an empty one counts as False."""
+    assert NetworkList(["192.0.2."]) == NetworkList(["192.0.2.0/24", "192.0.2.0/24"])
+    assert hash(NetworkList(["192.0.2."])) == hash(NetworkList(["192.0.2.0/24"]))
+    assert NetworkList(["192.0.2."]) != NetworkList(["192.0.2.1"])
+    assert NetworkList(["192.0.2."])
+    assert not NetworkList([])
+
+
 @given(st.ip_addresses(v=4), st.integers(1, 3), st.ip_addresses(v=4))
 def test_beginning_of_v4(ip: IPv4Address, numbers: int, other: IPv4Address) -> None:
     """Whole numbers and a dot have all the addresses that begin so, and no other."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -311,6 +312,35 @@ def test_connect(run: Callable[[Awaitable[None]], None], tmp_path: Path) -> None
             await connect(Endpoint("127.0.0.1", port), connect_timeout=5, io_timeout=5)
         with pytest.raises(StreamConnectError, match="cannot connect"):
             await connect(Endpoint(path=path + "x"), connect_timeout=5, io_timeout=5)
+
+    run(main())
+
+
+@pytest.mark.parametrize("turns", range(6))
+def test_connect_called_off(run: Callable[[Awaitable[None]], None], turns: int) -> None:
+    """A connection that is called off leaves nothing behind, at whichever moment of its making."""
+
+    def streams() -> int:
+        gc.collect()
+        return sum(isinstance(thing, SocketStream) for thing in gc.get_objects())
+
+    async def main() -> None:
+        before = streams()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            there = Endpoint("127.0.0.1", server.getsockname()[1])
+            for _ in range(3):
+                connecting = asyncio.create_task(
+                    connect(there, connect_timeout=10, io_timeout=100, session_timeout=100)
+                )
+                for _ in range(turns):
+                    await asyncio.sleep(0)
+                connecting.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    (await connecting).abort()
+            del connecting
+            for _ in range(5):
+                await asyncio.sleep(0)
+        assert streams() == before
 
     run(main())
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import qpsdk.plugins
-from qpsdk import ConfigError, LogLevel
+from qpsdk import ConfigError, LogLevel, NetworkList
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.smtp import Limits
@@ -35,6 +35,8 @@ def test_defaults() -> None:
         tls_handshake_timeout=30.0,
         auth_results=platform.node() or "localhost",
         listen=(),
+        proxy_networks=NetworkList([]),
+        proxy_timeout=5.0,
     )
 
 
@@ -49,6 +51,8 @@ VALUES = [
     ("bare_newline", "normalize", "bare_newline", "normalize"),
     ("size_threshold", "0", "size_threshold", 0),
     ("spool_dir", "/var/spool/x y", "spool_dir", Path("/var/spool/x y")),
+    ("proxy_networks", "192.0.2.0/24", "proxy_networks", NetworkList(["192.0.2."])),
+    ("proxy_timeout", "3", "proxy_timeout", 3.0),
     ("timeout", "20", "timeout", 20.0),
     ("spool_perms", "0750", "spool_perms", 0o750),
     ("spool_perms", "700", "spool_perms", 0o700),
@@ -94,6 +98,7 @@ WRONG = [
     ("databytes", "\u00b2", BYTES),
     ("size_threshold", "64k", BYTES),
     ("bare_newline", "Reject", "is not known; write reject or normalize"),
+    ("proxy_timeout", "0", SECONDS),
     ("timeout", "0", SECONDS),
     ("timeout", "5 min", SECONDS),
     ("timeout", "1.5", SECONDS),
@@ -180,12 +185,14 @@ def test_name_in_authentication_results() -> None:
 
 
 def test_table() -> None:
-    """The settings, which of them take a restart, and which are out of hook_config's reach."""
+    """The settings, which take a reload or a restart, which are out of hook_config's reach."""
     assert list(SETTINGS) == [
         "me",
         "plugins",
         "plugin_dirs",
         "listen",
+        "proxy_networks",
+        "proxy_timeout",
         "loglevel",
         "smtpgreeting",
         "timeout",
@@ -210,18 +217,20 @@ def test_table() -> None:
         "flat_auth_pw",
         "qmail_control",
     ]
-    assert {name for name, setting in SETTINGS.items() if setting.at_start} == {
-        "plugins",
-        "plugin_dirs",
-        "listen",
-        "spool_dir",
-        "spool_perms",
+    assert {name: row.taken_up_by for name, row in SETTINGS.items() if row.taken_up_by} == {
+        "plugins": "reload",
+        "plugin_dirs": "reload",
+        "listen": "restart",
+        "spool_dir": "reload",
+        "spool_perms": "reload",
     }
     assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
         "me",
         "plugins",
         "plugin_dirs",
         "listen",
+        "proxy_networks",
+        "proxy_timeout",
         "loglevel",
         "spool_dir",
         "spool_perms",
@@ -241,7 +250,7 @@ def test_row(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [name for name, row in SETTINGS.items() if not row.host and not row.at_start]
+    "name", [name for name, row in SETTINGS.items() if not row.host and not row.taken_up_by]
 )
 def test_row_of_plugins(name: str) -> None:
     """A row of a plugin's setting names the plugins that read it, and no other."""

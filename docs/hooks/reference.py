@@ -175,7 +175,7 @@ def settings_page() -> str:
             f"`{setting.name}`",
             setting.meaning + (" Any number of lines." if setting.several else ""),
             setting.shown_default,
-            "yes" if setting.at_start else "",
+            setting.taken_up_by or "the next client",
         )
         for setting in SETTINGS.values()
     ]
@@ -190,7 +190,7 @@ def settings_page() -> str:
             " directory with a mistake in it changes nothing and is told in the log."
             " `qpsdk check --config DIR` says everything that is wrong with one.",
             "",
-            *_table(("file", "meaning", "default", "needs a restart"), rows),
+            *_table(("file", "meaning", "default", "a change is taken up by"), rows),
         ]
     )
 

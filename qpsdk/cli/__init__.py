@@ -2,7 +2,19 @@
 
 import sys
 
-from qpsdk.cli import check, hooks, lab, netstring, new, plugins, qmqp_send, send, serve, try_
+from qpsdk.cli import (
+    check,
+    hooks,
+    lab,
+    netstring,
+    new,
+    plugins,
+    qmqp_send,
+    send,
+    serve,
+    systemd_units,
+    try_,
+)
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
 
@@ -18,6 +30,7 @@ __all__ = [
     "qmqp_send",
     "send",
     "serve",
+    "systemd_units",
     "try_",
 ]
 

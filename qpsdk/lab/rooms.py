@@ -16,7 +16,8 @@ from qpsdk.errors import SetupError
 from qpsdk.lab.client import sample
 from qpsdk.lab.display import Display, Screen, Terminal
 from qpsdk.scaffold import sample_config
-from qpsdk.server.host import Server, new_host, run_loop, stop_signal
+from qpsdk.server.host import Server, new_host
+from qpsdk.server.process import run_loop, stop_signal
 from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Conversation, FakeQMQPServer

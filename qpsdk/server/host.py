@@ -4,32 +4,29 @@ import asyncio
 import contextlib
 import itertools
 import os
-import signal
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+import sys
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from pathlib import Path
-from typing import Any
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
+from qpsdk.constants import LOGERROR, LOGWARN
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import ConfigError, SetupError
+from qpsdk.errors import SetupError
 from qpsdk.host import Host
-from qpsdk.loader import load
-from qpsdk.log import log
+from qpsdk.log import log, set_level
 from qpsdk.message import Connection
 from qpsdk.server.drive import Drive
+from qpsdk.server.listeners import BACKLOG, Listener, bind
+from qpsdk.server.loaded import Loaded
+from qpsdk.server.proxy import Addresses, AwaitHeader, socket_addresses
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
-
-BACKLOG = 1024
-"""Connections that the kernel holds until we accept them."""
 
 FAREWELL = 5.0
 """Seconds that plugins then have for the last hooks of a connection that was cut off."""
@@ -72,7 +69,7 @@ class Server:
     def __init__(
         self,
         host: Host,
-        listen: Sequence[Endpoint],
+        listen: Sequence[Endpoint | Listener],
         observer: Observer | None = None,
         dispatcher: Dispatcher | None = None,
     ) -> None:
@@ -82,40 +79,32 @@ class Server:
             SetupError: One cannot be loaded, or the spool cannot be used.
         """
         self.endpoints: list[Endpoint] = []
-        self._host = host
+        self._loaded = Loaded(host, dispatcher)
+        self._retired: set[Loaded] = set()  # of before a reload, until their last client has gone
+        self._endings: set[asyncio.Task[None]] = set()
         self._listen = listen
         self._observer = observer
-        self._dispatcher = dispatcher or load(host)
-        self._log_chain = self._dispatcher.log_chain()
         self._sessions: dict[Drive, Session] = {}
+        self._headers: set[AwaitHeader] = set()
         self._all_ended = asyncio.Event()
         self._stopping = False
-        self._stopped = False
-        self._listeners: list[asyncio.Server] = []
+        self._servers: list[asyncio.Server] = []
+        self._listeners: list[Listener] = []
 
     async def __aenter__(self) -> "Server":
         """Begin to accept.
 
         Raises:
-            SetupError: An address cannot be listened on.
+            SetupError: An address cannot be listened on, or the spool cannot be used.
         """
         async with AsyncExitStack() as undo:
-            # Lent before the listeners are opened: their connections inherit it.
-            self._log_chain.lend()
-            undo.callback(self._log_chain.take_back)
-            undo.callback(self._host.spool.close)
-            _ = self._host.spool.path  # made now, so that a wrong one is told at the start
-            undo.push_async_callback(self._dispatcher.shutdown)
-            if "post_fork" in self._dispatcher.hooks:
-                await self._dispatcher.run("post_fork", None, ())
+            await self._loaded.start()
+            undo.push_async_callback(self._loaded.end)
             undo.push_async_callback(self._close_listeners)
-            for endpoint in self._listen:
-                await self._open(endpoint)
+            for at in self._listen:
+                await self._open(at)
             undo.pop_all()
-        log(LOGINFO, "plugins:", ", ".join(p.name for p in self._dispatcher.plugins) or "none")
-        if not self._dispatcher.plugins:
-            where = self._host.configuration.path("plugins")
-            log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
+        self._loaded.tell()
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -130,6 +119,8 @@ class Server:
         self._stopping = True
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
+        for header in list(self._headers):
+            header.transport.abort()
         for session in list(self._sessions.values()):
             session.stop()
         await self._wait_for_sessions(grace)
@@ -137,11 +128,40 @@ class Server:
             for session in list(self._sessions.values()):
                 session.abandon(at_once=at_once)
             await self._wait_for_sessions(FAREWELL)
-        if not self._stopped:
-            self._stopped = True
-            await self._dispatcher.shutdown()
-        self._host.spool.close()
-        self._log_chain.take_back()
+        for loaded in [*self._retired, self._loaded]:
+            await loaded.end()
+        await asyncio.gather(*self._endings)
+
+    async def reload(self) -> None:
+        """Take up the config and the plugins as they are now, for the clients to come.
+
+        Those that are here keep the plugins that they came to, and these end with their last one.
+
+        Raises:
+            SetupError: Something is wrong with what is new; all goes on as it was.
+        """
+        before = self._loaded
+        loaded = Loaded(new_host(before.host.configuration.reread()))
+        async with AsyncExitStack() as undo:
+            undo.callback(before.lend_log)
+            undo.push_async_callback(loaded.end)
+            for listener in self._listeners:
+                _check_tls(loaded.host, listener.endpoint)
+            await loaded.start()
+            undo.pop_all()
+        set_level(loaded.host.settings.loglevel)
+        loaded.tell()
+        self._loaded = loaded
+        self._retired.add(before)
+        self._end_unused(before)
+
+    def _end_unused(self, loaded: Loaded) -> None:
+        """End the plugins of before a reload when their last client has gone."""
+        if loaded in self._retired and not loaded.clients:
+            self._retired.remove(loaded)
+            task = asyncio.get_running_loop().create_task(loaded.end())
+            self._endings.add(task)
+            task.add_done_callback(self._endings.discard)
 
     async def _wait_for_sessions(self, seconds: float) -> None:
         self._all_ended.clear()
@@ -149,125 +169,91 @@ class Server:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._all_ended.wait(), seconds)
 
-    async def _open(self, endpoint: Endpoint) -> None:
-        if endpoint.tls and self._host.tls is None:
-            raise SetupError(
-                f"cannot listen on {endpoint}: there is no certificate; name one in"
-                f" {self._host.configuration.path('plugins')}: tls CERTIFICATE KEY"
-            )
+    async def _open(self, at: Endpoint | Listener) -> None:
+        _check_tls(self._loaded.host, at.endpoint if isinstance(at, Listener) else at)
         loop = asyncio.get_running_loop()
-        new_stream = partial(self._new_stream, endpoint.tls)
-        try:
-            if endpoint.path:
-                listener = await loop.create_unix_server(new_stream, endpoint.path, backlog=BACKLOG)
-            else:
-                listener = await loop.create_server(
-                    new_stream, endpoint.host, endpoint.port, backlog=BACKLOG
-                )
-        except (OSError, UnicodeError) as error:
-            raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
-        self._listeners.append(listener)
-        for listening in listener.sockets:
-            name = listening.getsockname()
-            is_unix = listening.family == socket.AF_UNIX
-            at = Endpoint(path=name) if is_unix else Endpoint(name[0], name[1])
-            self.endpoints.append(at._replace(tls=endpoint.tls))
+        for listener in [at] if isinstance(at, Listener) else bind(at):
+            self._listeners.append(listener)
+            begin: Callable[..., Awaitable[asyncio.Server]] = loop.create_server
+            if listener.socket.family == socket.AF_UNIX:
+                begin = loop.create_unix_server
+                if sys.version_info >= (3, 13):
+                    begin = partial(begin, cleanup_socket=False)  # that is for its owner
+            new_stream = partial(self._new_stream, listener.tls)
+            try:
+                server = await begin(new_stream, sock=listener.socket, backlog=BACKLOG)
+            except OSError as error:
+                told = f"cannot listen on {listener.endpoint}: {reason(error)}"
+                raise SetupError(told) from None
+            self._servers.append(server)
+            self.endpoints.append(listener.endpoint)
 
     async def _close_listeners(self) -> None:
+        for server in self._servers:
+            server.close()
         for listener in self._listeners:
             listener.close()
-        for endpoint in self.endpoints:
-            if endpoint.path:
-                with contextlib.suppress(FileNotFoundError):
-                    Path(endpoint.path).unlink()
+        self._servers.clear()
         self._listeners.clear()
         self.endpoints.clear()
 
     def _new_stream(self, tls: bool) -> SocketStream:
-        timeout = self._host.settings.timeout
-        on_made = partial(self._begin, tls)
+        timeout = self._loaded.host.settings.timeout
+        on_made = partial(self._accept, tls)
         return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
-    def _begin(self, tls: bool, stream: SocketStream) -> None:
-        connection = Connection(self._host.new_id())
-        remote = stream.transport.get_extra_info("peername")
-        local = stream.transport.get_extra_info("sockname")
-        if isinstance(remote, tuple):  # a unix socket has no addresses
-            connection.remote_ip, connection.remote_port = remote[:2]
-            connection.local_ip, connection.local_port = local[:2]
-        if tls and self._host.tls is not None:
-            connection.tls_to_start = self._host.tls()
-        session = Session(stream, connection, self._dispatcher, self._host, self._observer)
+    def _accept(self, tls: bool, stream: SocketStream) -> None:
+        addresses = socket_addresses(stream.transport)
+        host = self._loaded.host
+        host.refresh()
+        settings = host.settings
+        if not settings.proxy_networks or addresses.remote_ip not in settings.proxy_networks:
+            self._begin(tls, stream, addresses)
+            return
+
+        def end(told: Addresses | None, problem: str) -> None:
+            self._headers.discard(header)
+            if told is not None:
+                self._begin(tls, stream, told)
+            elif problem:
+                place = host.configuration.path("proxy_networks")
+                log(LOGWARN, f"{addresses.remote_ip} is refused: {problem}; it is in {place}")
+
+        header = AwaitHeader(stream, addresses, settings.proxy_timeout, end)
+        self._headers.add(header)
+
+    def _begin(self, tls: bool, stream: SocketStream, addresses: Addresses) -> None:
+        loaded = self._loaded
+        loaded.lend_log()
+        host = loaded.host
+        connection = Connection(host.new_id())
+        connection.remote_ip, connection.remote_port = addresses.remote_ip, addresses.remote_port
+        connection.local_ip, connection.local_port = addresses.local_ip, addresses.local_port
+        if tls and host.tls is not None:
+            connection.tls_to_start = host.tls()
+        session = Session(stream, connection, loaded.dispatcher, host, self._observer)
         stream.set_timeout(session.settings.timeout)
-        drive = Drive(session.run(), self._ended)
+        drive = Drive(session.run(), partial(self._ended, loaded))
         self._sessions[drive] = session
+        loaded.clients += 1
         stream.drive_with(drive.wake)
         if self._stopping:
             session.stop()
         drive.wake()
 
-    def _ended(self, drive: Drive, error: BaseException | None) -> None:
+    def _ended(self, loaded: Loaded, drive: Drive, error: BaseException | None) -> None:
         del self._sessions[drive]
+        loaded.clients -= 1
+        self._end_unused(loaded)
         if not self._sessions:
             self._all_ended.set()
         if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
 
 
-def serve(
-    config: Config, listen: Sequence[str] = (), on_ready: Callable[[Endpoint], None] = print
-) -> None:
-    """Run a host until SIGTERM or SIGINT.
-
-    Args:
-        listen: Addresses, in place of those in `config/listen`.
-        on_ready: Called with each address once it is listened on.
-
-    Raises:
-        SetupError: The host cannot start; the text says what to change.
-    """
-    host = new_host(config)
-    endpoints = _endpoints(config, listen or host.settings.listen)
-
-    async def main() -> None:
-        stopped = stop_signal()
-        async with Server(host, endpoints) as server:
-            for endpoint in server.endpoints:
-                on_ready(endpoint)
-            await stopped.wait()
-            log(LOGNOTICE, "stopping")
-            await server.stop()
-
-    run_loop(main)
-
-
-def stop_signal() -> asyncio.Event:
-    """An event that SIGTERM and SIGINT set. Ask for it before you say that you are ready."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-    return stopped
-
-
-def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop."""
-    try:
-        from uvloop import new_event_loop
-    except ImportError:
-        asyncio.run(main())
-    else:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
-            runner.run(main())
-
-
-def _endpoints(config: Config, listen: Sequence[str]) -> list[Endpoint]:
-    if not listen:
-        raise ConfigError(
-            "no address to listen on; write one such as 127.0.0.1:2525, or use --listen",
-            config.path("listen"),
+def _check_tls(host: Host, endpoint: Endpoint) -> None:
+    if endpoint.tls and host.tls is None:
+        raise SetupError(
+            f"cannot listen on {endpoint}: there is no certificate; name one in"
+            f" {host.configuration.path('plugins')}: tls CERTIFICATE KEY"
         )
-    try:
-        return [Endpoint.parse_listen(text) for text in listen]
-    except ValueError as error:
-        raise SetupError(f"listen: {error}") from None

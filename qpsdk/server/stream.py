@@ -123,8 +123,7 @@ class SocketStream(asyncio.Protocol):
         return not self._lingering
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        self.disown()
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
         if exc is not None and self._tls is None:
@@ -344,6 +343,11 @@ class SocketStream(asyncio.Protocol):
         self._failure = error
         self._wake()
 
+    def disown(self) -> None:
+        """Look no more: uvloop tells nothing of a connection that stood as it was called off."""
+        if self._timer is not None:
+            self._timer.cancel()
+
     # One timer for each connection looks now and then whether something has stalled: setting
     # one for each read would cost more than the read.
 
@@ -385,7 +389,9 @@ def _pause() -> Generator[object, None, None]:
 def reason(error: OSError | UnicodeError) -> str:
     """What the system says of a failure; the loops each add something of their own."""
     number = getattr(error, "errno", None)
-    return os.strerror(number) if number else str(error)
+    if number and number > 0:  # a resolver's are negative
+        return os.strerror(number)
+    return getattr(error, "strerror", None) or str(error)
 
 
 async def connect(
@@ -397,18 +403,20 @@ async def connect(
 ) -> SocketStream:
     """A stream to a server: see `qpsdk.plugin.Connect`."""
     loop = asyncio.get_running_loop()
-
-    def stream() -> SocketStream:
-        return SocketStream(loop, io_timeout, session_timeout)
-
+    stream = SocketStream(loop, io_timeout, session_timeout)
+    stands = False
     try:
         async with asyncio.timeout(connect_timeout):
             if endpoint.path:
-                _, made = await loop.create_unix_connection(stream, endpoint.path)
+                await loop.create_unix_connection(lambda: stream, endpoint.path)
             else:
-                _, made = await loop.create_connection(stream, endpoint.host, endpoint.port)
+                await loop.create_connection(lambda: stream, endpoint.host, endpoint.port)
+        stands = True
     except TimeoutError:
         raise StreamConnectError(f"no connection within {connect_timeout:g} s") from None
     except (OSError, UnicodeError) as error:
         raise StreamConnectError(f"cannot connect: {reason(error)}") from error
-    return made
+    finally:
+        if not stands:
+            stream.disown()
+    return stream

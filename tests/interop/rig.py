@@ -190,7 +190,12 @@ class RunningHost:
     """
 
     def __init__(
-        self, folder: Path, settings: dict[str, str], listen: str, wrapper: Iterable[str] = ()
+        self,
+        folder: Path,
+        settings: dict[str, str],
+        listen: str,
+        wrapper: Iterable[str] = (),
+        options: Iterable[str] = (),
     ) -> None:
         """`wrapper` is a command that runs the command that follows it."""
         self.config = write_config(folder / "config", settings)
@@ -198,7 +203,7 @@ class RunningHost:
         self._stderr = folder / "stderr"
         with self._stderr.open("wb") as stderr:
             self.process = subprocess.Popen(
-                [*wrapper, *command(self.config, listen)],
+                [*wrapper, *command(self.config, listen), *options],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
@@ -223,6 +228,11 @@ class RunningHost:
     def spooled(self) -> list[Path]:
         """The files in its spool folder."""
         return list(self.spool.iterdir())
+
+    def workers(self) -> list[int]:
+        """The ids of the processes that it has begun."""
+        pid = self.process.pid
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
     def descriptors(self) -> int:
         """How many file descriptors it has open."""
@@ -276,6 +286,7 @@ def running_host(
     *,
     listen: str = "127.0.0.1:0",
     wrapper: Iterable[str] = (),
+    options: Iterable[str] = (),
     **settings: str,
 ) -> Iterator[RunningHost]:
     """A host with rcpt_ok for example.com that forwards to a QMQP server."""
@@ -290,6 +301,7 @@ def running_host(
         },
         listen,
         wrapper,
+        options,
     )
     try:
         yield host

@@ -1,0 +1,63 @@
+"""The plugins as they were loaded at one time: at the start of the host, or by a reload."""
+
+from contextlib import AsyncExitStack
+
+from qpsdk.constants import LOGINFO, LOGWARN
+from qpsdk.dispatcher import Dispatcher
+from qpsdk.host import Host
+from qpsdk.loader import load
+from qpsdk.log import log
+
+
+class Loaded:
+    """The plugins of `config/plugins`, with the host that they were given.
+
+    Attributes:
+        host: What they were given as `qp`.
+        clients: How many have come to them, and are here.
+    """
+
+    def __init__(self, host: Host, dispatcher: Dispatcher | None = None) -> None:
+        """Load them, or take those of a `dispatcher`.
+
+        Raises:
+            SetupError: One cannot be loaded.
+        """
+        self.host = host
+        self.clients = 0
+        self.dispatcher = dispatcher or load(host)
+        self._log_chain = self.dispatcher.log_chain()
+        self._ended = False
+
+    async def start(self) -> None:
+        """Let them begin.
+
+        Raises:
+            SetupError: The spool cannot be used.
+        """
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.end)
+            self.lend_log()
+            _ = self.host.spool.path  # made now, so that a wrong one is told at the start
+            if "post_fork" in self.dispatcher.hooks:
+                await self.dispatcher.run("post_fork", None, ())
+            undo.pop_all()
+
+    def tell(self) -> None:
+        """Log which they are."""
+        log(LOGINFO, "plugins:", ", ".join(p.name for p in self.dispatcher.plugins) or "none")
+        if not self.dispatcher.plugins:
+            where = self.host.configuration.path("plugins")
+            log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
+
+    def lend_log(self) -> None:
+        """Let them read what is logged from here on in this context."""
+        self._log_chain.lend()
+
+    async def end(self) -> None:
+        """Have them end what they have begun. May be called twice."""
+        if not self._ended:
+            self._ended = True
+            await self.dispatcher.shutdown()
+            self.host.spool.close()
+            self._log_chain.take_back()

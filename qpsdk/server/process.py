@@ -1,0 +1,143 @@
+"""Runs a host as a process, or as several: from its start to the signal that ends it."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from qpsdk.config import Config
+from qpsdk.constants import LOGERROR, LOGNOTICE
+from qpsdk.errors import ConfigError, SetupError
+from qpsdk.log import log
+from qpsdk.server.host import Server, new_host
+from qpsdk.server.listeners import Listener, bind_for_each, inherited, parse_endpoints
+from qpsdk.server.notify import Notifier
+from qpsdk.server.workers import supervise
+from qpsdk.settings import Settings
+from qpsdk.stream import Endpoint
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+
+def serve(
+    config: Config,
+    listen: Sequence[str] = (),
+    on_ready: Callable[[Endpoint], None] = print,
+    workers: int = 1,
+) -> None:
+    """Run a host until SIGTERM or SIGINT. SIGHUP has it take up what is new in the config.
+
+    Args:
+        listen: Addresses, in place of those in `config/listen`.
+        on_ready: Called with each address once it is listened on.
+        workers: Processes that share the addresses, where there are several.
+
+    Raises:
+        SetupError: The host cannot start; the text says what to change.
+        SystemExit: A worker did not end well.
+    """
+    notifier = Notifier.from_environment(os.environ)
+    handed = inherited(os.environ)
+    if not handed:
+        listen = listen or Settings.read(config).listen
+        if not listen:
+            raise ConfigError(
+                "no address to listen on; write one such as 127.0.0.1:2525, or use --listen",
+                config.path("listen"),
+            )
+    endpoints = parse_endpoints(listen)
+    listeners: Sequence[Endpoint | Listener] = [*handed, *endpoints]
+    supervisor: socket.socket | None = None
+    if workers > 1:
+        worker = supervise(_shares(handed, endpoints, workers), on_ready, notifier)
+        if worker is None:
+            return
+        listeners, supervisor = worker
+        notifier, on_ready, config = Notifier(supervisor), _tell_nobody, config.reread()
+    run_loop(lambda: _run(config, listeners, on_ready, notifier, supervisor))
+
+
+def _shares(
+    handed: Sequence[Listener], endpoints: Sequence[Endpoint], workers: int
+) -> list[list[Listener]]:
+    """What each worker listens on: all of them on what was handed to us, and on each address."""
+    shares = [list(handed) for _ in range(workers)]
+    try:
+        for endpoint in endpoints:
+            for number, own in enumerate(bind_for_each(endpoint, workers)):
+                shares[number] += own
+    except SetupError:
+        for share in shares:
+            for listener in share:
+                listener.close()
+        raise
+    return shares
+
+
+async def _run(
+    config: Config,
+    listeners: Sequence[Endpoint | Listener],
+    on_ready: Callable[[Endpoint], None],
+    notifier: Notifier,
+    supervisor: socket.socket | None,
+) -> None:
+    signals = asyncio.Queue[signal.Signals]()
+    loop = asyncio.get_running_loop()
+    for number in (*STOP_SIGNALS, signal.SIGHUP):
+        loop.add_signal_handler(number, signals.put_nowait, number)
+
+    def orphaned() -> None:
+        assert supervisor is not None
+        loop.remove_reader(supervisor)
+        log(LOGERROR, "the supervisor has gone")
+        signals.put_nowait(signal.SIGTERM)
+
+    if supervisor is not None:
+        loop.add_reader(supervisor, orphaned)  # it never writes: there is only an end to read
+    async with Server(new_host(config), listeners) as server:
+        for endpoint in server.endpoints:
+            on_ready(endpoint)
+        notifier.ready()
+        while await signals.get() is signal.SIGHUP:
+            await _reload(server, notifier)
+        log(LOGNOTICE, "stopping")
+        notifier.stopping()
+        await server.stop()
+
+
+async def _reload(server: Server, notifier: Notifier) -> None:
+    notifier.reloading()
+    try:
+        await server.reload()
+    except SetupError as error:
+        log(LOGERROR, f"not reloaded, all goes on as before: {error}")
+        notifier.kept(str(error))
+    else:
+        log(LOGNOTICE, "reloaded the config and the plugins")
+        notifier.ready()
+
+
+def _tell_nobody(endpoint: Endpoint) -> None:
+    """The supervisor tells where we listen, once for all workers."""
+
+
+def stop_signal() -> asyncio.Event:
+    """An event that SIGTERM and SIGINT set. Ask for it before you say that you are ready."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stopped.set)
+    return stopped
+
+
+def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop."""
+    try:
+        from uvloop import new_event_loop
+    except ImportError:
+        asyncio.run(main())
+    else:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(main())
