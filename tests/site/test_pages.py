@@ -80,6 +80,7 @@ def test_page_fits_a_phone(page: Page, path: str) -> None:
     assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+@pytest.mark.timeout(180, func_only=True)  # axe uses nothing but the processor
 @each_page_by_turns
 def test_page_is_accessible(page: Page, path: str) -> None:
     """axe finds nothing serious: not in contrast, names, roles, order or keyboard."""
