@@ -78,9 +78,8 @@ LEFT_OUT: Final = {
         "tests/test_hook_transcripts.py::test_the_transcripts_are_collected",
         "tests/test_hooks.py::test_every_hook_of_a_bundled_plugin_has_an_example",
     ],
-    "its timers are the browser's: too coarse for steps of a millisecond": [
+    "its timers are the browser's: too coarse for milliseconds": [
         "tests/test_testing_fake_qmqp.py::test_drip",
-        "tests/test_testing_fake_qmqp.py::test_a_drip_keeps_a_connection_alive",
     ],
 }
 """Tests that cannot pass there, by the reason; of a parametrized one, its beginning."""
