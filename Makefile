@@ -68,7 +68,7 @@ notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change 
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/jupyter lab $(ARGS) notebooks/00_five_minutes.ipynb
 
-bench: $(TOOLS) debian  ## measure this host beside aiosmtpd
+bench: $(TOOLS) debian  ## measure this host beside others (ARGS=--quick, --publish)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books

@@ -248,6 +248,13 @@ class Scanner:
 
     def _read_length(self, data: bytes, position: int, base: int) -> int:
         """Collect digits; the colon's position, or -1 if it is still to come."""
+        if not self._digits:
+            colon = data.find(b":", position, position + len(str(self._limit)) + 1)
+            digits = data[position:colon]
+            whole = colon > 0 and digits.isdigit() and (digits[0] != 0x30 or len(digits) == 1)
+            if whole and int(digits) <= self._limit:
+                self._digits = digits
+                return colon
         for at in range(position, len(data)):
             byte = data[at]
             if byte == 0x3A and self._digits:
@@ -277,12 +284,12 @@ class Decoder:
     qpsdk.errors.NetstringTruncatedError: the input ends inside a netstring at offset 14
     """
 
-    __slots__ = ("_scanner", "_value")
+    __slots__ = ("_pieces", "_scanner")
 
     def __init__(self, limit: int | None = None) -> None:
         """`limit` is the longest string to accept, in bytes."""
         self._scanner = Scanner(limit)
-        self._value = bytearray()  # what there is of the open string
+        self._pieces: list[bytes] = []  # what there is of the open string
 
     @property
     def offset(self) -> int:
@@ -295,13 +302,14 @@ class Decoder:
         Raises:
             NetstringError: As `Scanner.feed`.
         """
+        pieces = self._pieces
         for token in self._scanner.feed(data):
-            match token:
-                case Piece(piece):
-                    self._value += piece
-                case End():
-                    value, self._value = self._value, bytearray()
-                    yield bytes(value)
+            if type(token) is Piece:
+                pieces.append(token.data)
+            elif type(token) is End:
+                value = b"".join(pieces)
+                pieces.clear()
+                yield value
 
     def finish(self) -> None:
         """Say that the input has ended.

@@ -16,7 +16,8 @@ fi
 
 echo "Installing Debian packages: $packages ..."
 export DEBIAN_FRONTEND=noninteractive
-# Postfix is here for its test programs: without a main.cf its daemon does not start.
+# Postfix is here for its test programs: without a main.cf its daemon does not start; nor does
+# qpsmtpd unless one says so.
 echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
 # --no-remove, since postfix would push another mail server (exim4) off the machine.
 # shellcheck disable=SC2086 # a list of names

@@ -22,6 +22,8 @@ PACKAGES = {
     "postconf": "postfix",
     "postfix": "postfix",
     "qmqpd": "postfix",
+    "qpsmtpd-forkserver": "qpsmtpd",
+    "qpsmtpd-prefork": "qpsmtpd",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",

@@ -1,12 +1,14 @@
-"""The hosts that ours is measured beside: `python -m tests.benchmarks.peers NAME QMQP_PORT`.
+"""Hosts in Python beside ours: `python -m tests.benchmarks.peers NAME QMQP_PORT LOG`.
 
 Each takes mail on a free port of 127.0.0.1, says which one, and answers 250 to a message only
 after the QMQP server's K.
 """
 
 import asyncio
+import logging
 import sys
 from collections.abc import Callable, Sequence
+from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
 
 if TYPE_CHECKING:
@@ -31,9 +33,28 @@ class NaiveForward:
     def __init__(self, qmqp_port: int) -> None:
         self._qmqp_port = qmqp_port
 
+    async def handle_RCPT(
+        self,
+        server: "SMTP",
+        session: "Session",
+        envelope: "Envelope",
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take mail for one domain only."""
+        if not address.lower().endswith("@example.com"):
+            return "550 5.7.1 Relaying denied"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
     async def handle_DATA(self, server: "SMTP", session: "Session", envelope: "Envelope") -> str:
         """Forward one message."""
-        message, sender = cast(bytes, envelope.content), cast(str, envelope.mail_from)
+        received = (
+            f"Received: from {session.host_name} ([{session.peer[0]}])\r\n"  # type: ignore[index]
+            f"\tby mx.example.com with ESMTP; {formatdate()}\r\n"
+        )
+        message = received.encode() + cast(bytes, envelope.content)
+        sender = cast(str, envelope.mail_from)
         recipients = [recipient.encode() for recipient in envelope.rcpt_tos]
         reader, writer = await asyncio.open_connection(HOST, self._qmqp_port)
         try:
@@ -43,6 +64,7 @@ class NaiveForward:
         finally:
             writer.close()
         accepted = response.partition(b":")[2].startswith(b"K")
+        logging.info("%s to %s: %s", sender, envelope.rcpt_tos, response)
         return "250 OK" if accepted else "451 Try again later"
 
 
@@ -129,10 +151,12 @@ async def _serve(new_session: Callable[[int], asyncio.Protocol], qmqp_port: int)
     await server.serve_forever()
 
 
-def main(name: str, qmqp_port: str) -> None:
+def main(name: str, qmqp_port: str, log: str) -> None:
     """Serve until terminated."""
     import uvloop
 
+    if name != "bare":
+        logging.basicConfig(filename=log, level=logging.INFO, format="%(asctime)s %(message)s")
     factory = asyncio.new_event_loop if name == "aiosmtpd" else uvloop.new_event_loop
     session = Bare if name == "bare" else _aiosmtpd
     with asyncio.Runner(loop_factory=factory) as runner:

@@ -85,6 +85,23 @@ def test_an_edited_plugin_answers(console: Page) -> None:
     expect(log(console)).not_to_contain_text("no bounces")
 
 
+def test_a_mistake_in_a_hook(console: Page) -> None:
+    """The client is told to come back, and the log has the traceback."""
+    console.get_by_role("textbox", name="Your plugins").click()
+    console.keyboard.press("Control+A")
+    console.keyboard.insert_text(
+        "from qpsdk import Plugin\n"
+        "class Mine(Plugin):\n"
+        "    def hook_helo(self, connection, host):\n"
+        "        return Ok\n"
+        "plugins = [Mine()]"
+    )
+    say(console, "HELO client.example.org", "S: 4")
+    text = log(console).inner_text()
+    assert 'File "your plugin", line 4, in hook_helo' in text
+    assert "NameError: name 'Ok' is not defined" in text
+
+
 MISTAKES = {
     "oops(": "SyntaxError",
     "oops": 'File "your plugin", line 1',
