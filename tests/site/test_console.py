@@ -86,7 +86,7 @@ def test_an_edited_plugin_answers(console: Page) -> None:
 
 
 def test_a_mistake_in_a_hook(console: Page) -> None:
-    """The client is told to come back, and the log has the traceback."""
+    """It counts as no opinion, and the log has the traceback."""
     console.get_by_role("textbox", name="Your plugins").click()
     console.keyboard.press("Control+A")
     console.keyboard.insert_text(
@@ -96,7 +96,7 @@ def test_a_mistake_in_a_hook(console: Page) -> None:
         "        return Ok\n"
         "plugins = [Mine()]"
     )
-    say(console, "HELO client.example.org", "S: 4")
+    say(console, "HELO client.example.org", "helo: Mine answered DECLINED")
     text = log(console).inner_text()
     assert 'File "your plugin", line 4, in hook_helo' in text
     assert "NameError: name 'Ok' is not defined" in text
