@@ -100,7 +100,7 @@ def modules() -> list[str]:
     return sorted({path.relative_to(ROOT).as_posix() for path in found})
 
 
-@pytest.mark.timeout(540)
+@pytest.mark.timeout(300)
 def test_the_core_in_pyodide() -> None:
     """Every test of the core and the kit passes that needs no thread, socket or process."""
     for path in (NODE, PYODIDE, PACKAGES):

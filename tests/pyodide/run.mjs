@@ -15,7 +15,7 @@ for (const [there, here] of [["/repo", resolve(import.meta.dirname, "../..")], [
   python.mountNodeFS(there, here);
 }
 const locals = python.toPy({ ARGUMENTS });
-process.exitCode = await python.runPythonAsync(
+const code = await python.runPythonAsync(
   `
 import os, sys
 os.chdir("/repo")
@@ -26,3 +26,4 @@ int(pytest.main(ARGUMENTS))
 `,
   { locals },
 );
+process.exit(code); // timers of tests that gave up waiting would keep it alive
