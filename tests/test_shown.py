@@ -30,6 +30,7 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES_WITH_TESTS: Final = {
     "README.md": "test_readme.py",
     "docs/how-to/new-plugin.md": "test_new_project.py",
+    "docs/how-to/run-under-systemd.md": "test_how_to_systemd.py",
     "docs/lab/index.md": "test_lab_commands.py",
 }
 """Pages whose blocks depend on each other, or on programs, and the tests that run them."""
@@ -64,6 +65,16 @@ def perl(example: Example) -> str | None:
     return read.stderr if read.returncode else None
 
 
+def shell(example: Example) -> str | None:
+    """Of the project's own make, the targets are there; other commands need tests of their own."""
+    lines = example.parsed.splitlines()
+    if not all(line.startswith("make ") for line in lines):
+        return TO_DO
+    dry = "\n".join(line.replace("make ", "make --dry-run ", 1) for line in lines)
+    run = subprocess.run(["sh", "-ec", dry], cwd=ROOT, capture_output=True, text=True, check=False)
+    return run.stderr if run.returncode else None
+
+
 def smtp(_: Example) -> None:
     """It is a test by itself: `test_transcripts_are_collected`."""
 
@@ -79,8 +90,10 @@ def text(example: Example) -> str | None:
 
 
 RULES: Final[dict[str, Callable[[Example], str | None]]] = {
+    "bash": shell,
     "perl": perl,
     "python": python,
+    "sh": shell,
     "smtp": smtp,
     "text": text,
 }
@@ -147,9 +160,10 @@ def test_transcripts_are_collected(pytestconfig: pytest.Config) -> None:
         ('=== "A"\n\n    ```sh\n    ls\n    ```', "no test covers this block"),
         ("```python\n--8<--\nqpsdk/nowhere.py:part\n--8<--\n```", "is no file in tests/"),
         ("```perl\nsub {\n```", "syntax error"),
+        ("```sh\nmake love\n```", "No rule to make target"),
         ("```text\nrcpt_ok\n```", "no test covers this block"),
     ],
-    ids=["unknown", "no language", "in a tab", "snippet", "perl", "text"],
+    ids=["unknown", "no language", "in a tab", "snippet", "perl", "make", "text"],
 )
 def test_what_is_not_covered_is_told(tmp_path: Path, block: str, problem: str) -> None:
     """The rules find what is wrong, and where."""
