@@ -142,8 +142,8 @@ debian: $(TOOLS)
 
 # Folders are listed too, so that a removed page counts as a change; those with a slash have the
 # name of a target. No name with a space: make would take it for several.
-site/.built: $(TOOLS) $(NPM) mkdocs.yml README.md \
-		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
+site/.built: $(TOOLS) $(NPM) mkdocs.yml README.md CHANGELOG.md \
+		$(shell find docs/ notebooks/ qpsdk tests/samples -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
 	@echo "Building the site, which runs all notebooks (a minute, once) ..."
 	@$(BIN)/mkdocs build --strict  # --quiet would make it deaf to its own warnings

@@ -1,11 +1,11 @@
 """AUTH in one conversation: what is offered, and who the client turns out to be (RFC 4954)."""
 
 import secrets
-from collections.abc import Callable
 from typing import Final
 
 from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
 from qpsdk.dispatcher import Dispatcher
+from qpsdk.host import Host
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import Auth, Credentials
@@ -15,6 +15,9 @@ from qpsdk.verdicts import Verdicts
 
 _NOT_OFFERED: Final = Reply.make(502, "AUTH is not offered here", "5.5.1")
 _TLS_FIRST: Final = Reply.make(530, "Must issue a STARTTLS command first", "5.7.0")
+_TOO_MANY_FAILED: Final = Reply.make(
+    454, "Too many failed authentications from your address, try again later", "4.7.0"
+)
 _TWICE: Final = Reply.make(503, "You have authenticated already", "5.5.1")
 _UNKNOWN: Final = Reply.make(504, "Authentication mechanism not offered", "5.5.4")
 
@@ -27,12 +30,13 @@ class Authentication:
         verdicts: Verdicts,
         dispatcher: Dispatcher,
         settings: Settings,
-        clock: Callable[[], float],
+        host: Host,
     ) -> None:
         self._verdicts = verdicts
         self._connection = verdicts.connection
         self._settings = settings
-        self._clock = clock
+        self._clock = host.clock
+        self._attempts = host.failed_auth
         self._failed = 0
         self._relayed_before = False
         self._mechanisms = [
@@ -56,6 +60,9 @@ class Authentication:
             return _TLS_FIRST
         if self._connection.auth_user:
             return _TWICE
+        if self._has_guessed_enough():
+            self._verdicts.log(LOGNOTICE, f"AUTH refused: {_TOO_MANY_FAILED}")
+            return _TOO_MANY_FAILED
         mechanism = event.mechanism.upper()
         if mechanism not in self.offered:
             return _UNKNOWN
@@ -85,12 +92,22 @@ class Authentication:
             verdicts.log(LOGINFO, f"authenticated as {who}", outcome.plugin)
         elif reply.code == 535:
             self._failed += 1
+            self._attempts.add(connection.remote_ip)
             verdicts.log(LOGNOTICE, f"authentication failed: {who}", outcome.plugin)
             if self._failed >= self._settings.limits.failed_auth and not verdicts.closing:
                 verdicts.closing = True
                 text = f"{self._settings.me} Too many failed authentications"
-                return Reply.make(421, text, "4.7.0")
+                farewell = Reply.make(421, text, "4.7.0")
+                verdicts.log(LOGNOTICE, f"sent away: {farewell}")
+                return farewell
         return reply
+
+    def _has_guessed_enough(self) -> bool:
+        """Whether too many attempts from the client's address failed, on whatever connections."""
+        limit, ip = self._settings.max_auth_failures_per_address, self._connection.remote_ip
+        if not ip or ip in self._settings.unlimited_clients:  # on a unix socket they have none
+            return False
+        return 0 < limit <= self._attempts.count(ip)
 
     def forget(self) -> None:
         """The client begins anew (RFC 3207, 4.2); its failed attempts still count."""

@@ -10,13 +10,17 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
 
 from qpsdk.address import Address
+from qpsdk.attempts import Attempts
 from qpsdk.config import Config
 from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
 from qpsdk.errors import ConfigError
+from qpsdk.gate import Gate
 from qpsdk.log import Scene, log, scene, set_level, text_of
 from qpsdk.message import Connection
+from qpsdk.meter import Meter
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
+from qpsdk.store import MemoryStore, Store
 from qpsdk.stream import Endpoint, Stream
 
 if TYPE_CHECKING:
@@ -64,7 +68,11 @@ class RunBlocking(Protocol):
     """How to run a function that blocks without holding up the others: in a thread."""
 
     def __call__(self, function: Method, /, *arguments: Any) -> Awaitable[Any]:
-        """What `function` returns."""
+        """What `function` returns.
+
+        Raises:
+            BusyError: No thread was free in time. In a hook it counts as DENYSOFT.
+        """
         ...
 
 
@@ -91,6 +99,10 @@ class Host:
         tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
             begin with TLS at once need it.
         random: Chance, which a test can repeat.
+        queue_gate: Where messages wait while queue plugins have enough of them in hand.
+        failed_auth: The clients that have failed to authenticate.
+        store: State that this host shares with others.
+        meter: Counts what happens; None where nobody watches.
     """
 
     configuration: Config
@@ -102,6 +114,10 @@ class Host:
     clock: Callable[[], float] = time.time
     tls: "Callable[[], SSLContext] | None" = None
     random: Random = field(default_factory=Random)
+    queue_gate: Gate = field(init=False, repr=False, default_factory=Gate)
+    failed_auth: Attempts = field(init=False, repr=False)
+    store: Store = field(default_factory=MemoryStore)
+    meter: Meter | None = None
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
@@ -115,6 +131,18 @@ class Host:
         self._latest = self.configuration  # or a later one that is broken
         self._looked = self.clock()
         self._told = ""
+        self.failed_auth = Attempts(self.clock)
+        self._set_limits()
+
+    def follow(self, before: "Host") -> None:
+        """Count on from the host that was here before a reload."""
+        self.failed_auth, self.queue_gate = before.failed_auth, before.queue_gate
+        self._set_limits()
+
+    def _set_limits(self) -> None:
+        settings = self.settings
+        self.queue_gate.limit = settings.max_forwards
+        self.spool.max_size, self.spool.min_free = settings.max_spool, settings.min_free_disk
 
     def config(self, name: str) -> list[str]:
         """The values of a setting; none if there is no such file.
@@ -188,6 +216,16 @@ class Host:
         values = self._ask("user_config", address, name)
         return self.config(name) if values is None else values
 
+    def forwarded(self, server: Endpoint, answer: str, began: float) -> None:
+        """Tell the metrics that a message was handed, or was not, to another server.
+
+        Args:
+            answer: What came of it, in a word of your own; few of them.
+            began: When, by `clock`.
+        """
+        if self.meter is not None:
+            self.meter.forward(str(server), answer, max(self.clock() - began, 0.0))
+
     def settings_for(self, connection: Connection) -> Settings:
         """The settings for a client that has come, which keeps them until it goes."""
         self.refresh()
@@ -250,6 +288,7 @@ class Host:
         if settings.loglevel != self.settings.loglevel:
             set_level(settings.loglevel)
         self.configuration, self.settings = found, settings
+        self._set_limits()
 
     def _ask(self, hook: str, *arguments: Any) -> list[str] | None:
         """The values that the first plugin with an opinion gives."""

@@ -1,10 +1,12 @@
 """A message on its way in: its blocks, its header, its end, and what the plugins make of it."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection, Mapping
 from typing import Final
 
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
 from qpsdk.errors import MessageTooLargeError
+from qpsdk.gate import PATIENCE
+from qpsdk.host import Host
 from qpsdk.log import enabled
 from qpsdk.message import Outcome, Transaction
 from qpsdk.reply import Reply
@@ -15,6 +17,7 @@ from qpsdk.verdicts import Verdicts
 
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
+_BUSY: Final = Reply.make(451, "Too busy to queue the message now, try again later", "4.3.2")
 _MAIL_LOOP: Final = Reply.make(554, "Too many Received fields: a mail loop", "5.4.6")
 
 
@@ -31,7 +34,7 @@ class Intake:
         engine: Engine,
         settings: Settings,
         hooks: Collection[str],
-        clock: Callable[[], float],
+        host: Host,
     ) -> None:
         """`hooks` are those that a plugin has; the silent ones of the others are not asked."""
         self.queued: Outcome | None = None
@@ -40,7 +43,19 @@ class Intake:
         self._engine = engine
         self._settings = settings
         self._hooks = hooks
-        self._clock = clock
+        self._host = host
+
+    def shortage(self, params: Mapping[str, str]) -> Reply | None:
+        """The reply to a MAIL that announces more than there is room for, if it does."""
+        size = int(params.get("size", 0))
+        if size <= self._settings.size_threshold:
+            return None
+        try:
+            self._host.spool.check_room(size)
+        except OSError as error:
+            self._log(LOGERROR, f"a message of {size} bytes was put off: {error.strerror}")
+            return _SPOOL_FAILED
+        return None
 
     async def block(self, transaction: Transaction, data: bytes) -> None:
         """Keep the next bytes of the message, as long as it may be taken."""
@@ -90,11 +105,17 @@ class Intake:
             outcome = await self._ask("data_post_headers", transaction, transaction)
             if (reply := self._reply("data_post_headers", outcome)) is not None:
                 return reply
-        await add_trace(self._verdicts, transaction, self._settings, self._clock())
+        await add_trace(self._verdicts, transaction, self._settings, self._host.clock())
         for hook in ("data_post", "queue_pre", "queue"):
             if hook != "queue" and hook not in self._hooks:
                 continue
-            outcome = await self._ask(hook, transaction, transaction)
+            if hook == "queue" and not await self._begin_to_queue(transaction):
+                return _BUSY
+            try:
+                outcome = await self._ask(hook, transaction, transaction)
+            finally:
+                if hook == "queue":
+                    self._host.queue_gate.leave()
             reply = self._reply(hook, outcome)
             if reply is not None:
                 break
@@ -106,6 +127,15 @@ class Intake:
             self._log_queue(transaction, outcome, reply)
             self.queued = outcome
         return reply
+
+    async def _begin_to_queue(self, transaction: Transaction) -> bool:
+        """Wait until the queue plugins may have this message too; we read nothing meanwhile."""
+        gate = self._host.queue_gate
+        if gate.enter() or await gate.wait(self._verdicts.work):
+            return True
+        reason = f"max_forwards is {gate.limit}, and none ended in {PATIENCE:g} s"
+        self._log(LOGWARN, f"{transaction.id} put off: {reason}")
+        return False
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
         level = LOGNOTICE if self._verdicts.lost else LOGINFO

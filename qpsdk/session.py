@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
+from time import monotonic
 from typing import Any, Final
 
 from qpsdk.address import Address
@@ -12,6 +13,7 @@ from qpsdk.constants import (
     LOGDEBUG,
     LOGERROR,
     LOGINFO,
+    LOGNOTICE,
     OK,
 )
 from qpsdk.dispatcher import Dispatcher, Work
@@ -25,6 +27,7 @@ from qpsdk.errors import (
 from qpsdk.host import Host
 from qpsdk.intake import Intake
 from qpsdk.message import Connection, Outcome, Transaction
+from qpsdk.pace import Pace
 from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
@@ -77,7 +80,7 @@ class Session:
         self._stream = stream
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
-        self._authentication = Authentication(verdicts, dispatcher, settings, host.clock)
+        self._authentication = Authentication(verdicts, dispatcher, settings, host)
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
@@ -85,7 +88,8 @@ class Session:
         engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         engine.on_refusal = verdicts.log_refusal
         self._engine = engine
-        self._intake = Intake(verdicts, engine, settings, self._hooks, host.clock)
+        self._intake = Intake(verdicts, engine, settings, self._hooks, host)
+        self._pace = Pace(settings, monotonic())
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop
@@ -160,6 +164,7 @@ class Session:
             self._dismiss("Stopping, try again later", "4.3.2")
             return
         self._reading = True
+        asked = monotonic()
         try:
             data = await self._stream.read()
         except StreamTimeoutError:
@@ -169,13 +174,25 @@ class Session:
             return  # to be stopped above
         finally:
             self._reading = False
-        self._engine.receive(data)
         if self._observer is not None and data:
             self._observer.client(self.connection, data)
+        problem = self._pace.problem(
+            self._engine.requests,
+            len(data),
+            asked,
+            monotonic(),
+            in_transaction=self.connection.transaction is not None,
+        )
+        if problem is not None and data:
+            self._dismiss(*problem)
+        else:
+            self._engine.receive(data)
 
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
-        self._engine.close(Reply.make(421, f"{self._settings.me} {text}", enhanced))
+        reply = Reply.make(421, f"{self._settings.me} {text}", enhanced)
+        self._log(LOGNOTICE, f"sent away: {reply}")
+        self._engine.close(reply)
         self._verdicts.closing = True
 
     async def _send(self) -> None:
@@ -307,6 +324,10 @@ class Session:
             self._settings.limits.header,
         )
         transaction.smtputf8 = "smtputf8" in event.params
+        if event.params and (shortage := self._intake.shortage(event.params)) is not None:
+            self._engine.reply(shortage)
+            await self._reset_transaction()
+            return
         sender = await self._address("mail_pre", transaction, event)
         if sender is not None:
             outcome = await self._ask("mail", transaction, transaction, sender, event.params)
@@ -367,6 +388,8 @@ class Session:
         reply = await self._intake.end(transaction, event)
         if reply is None:
             return
+        if self._host.meter is not None:
+            self._host.meter.message(reply.code, event.size)
         self._engine.reply(reply)
         try:
             # Told before anything else: a client that gives up waiting would send it again.

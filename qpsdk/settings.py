@@ -1,19 +1,36 @@
 """The settings that the host and its bundled plugins know: one table, and their values, checked."""
 
 import platform
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
+from qpsdk import limits as host_limits
 from qpsdk.config import Config
 from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
 from qpsdk.lists import NetworkList
 from qpsdk.smtp import Limits
+from qpsdk.smtp import limits as smtp_limits
 from qpsdk.smtp.engine import BareNewline
 from qpsdk.stream import Endpoint
+from qpsdk.values import (
+    full_greeting,
+    read_address,
+    read_bare_newline,
+    read_bytes,
+    read_endpoint,
+    read_host_name,
+    read_line_of_text,
+    read_network,
+    read_number,
+    read_perms,
+    read_positive,
+    read_seconds,
+    read_store,
+    read_yes_or_no,
+)
 
 DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
 DEFAULT_TIMEOUT: Final = 300.0
@@ -26,8 +43,7 @@ DEFAULT_PROXY_TIMEOUT: Final = 5.0
 """Seconds: a proxy sends its header with the connection, and knows all that is in it."""
 
 DEFAULT_SPOOL_PERMS: Final = 0o700
-MAX_GREETING: Final = 500
-"""Octets: a reply line has 512 with its code and line end (RFC 5321, 4.5.3.1.5)."""
+_UNLIMITED: Final = NetworkList(host_limits.UNLIMITED_CLIENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +64,20 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        store: Where state that hosts share is; empty for the spool folder, or memory without one.
+        metrics: Where the metrics are served; None for nowhere.
         proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
         proxy_timeout: Seconds that it has for that.
+        max_connections: Clients at a time; here and below, 0 is no limit.
+        max_connections_per_address: Of one address, or IPv6 network of 64 bits.
+        max_auth_failures_per_address: Of the same, within `qpsdk.attempts.WINDOW`.
+        unlimited_clients: Those whom the two limits before do not concern.
+        session_timeout: Seconds that a connection may last.
+        min_data_rate: Bytes a second that a client has to bring, beyond `timeout`.
+        max_forwards: Messages that queue plugins have in hand at a time.
+        max_threads: Threads for what blocks.
+        max_spool: Bytes of all spool files.
+        min_free_disk: Bytes that spool files leave free on their disk.
     """
 
     me: str = "localhost"
@@ -65,8 +93,20 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    store: str = ""
+    metrics: Endpoint | None = None
     proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
     proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
+    max_connections: int = host_limits.MAX_CONNECTIONS
+    max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
+    max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
+    unlimited_clients: NetworkList = _UNLIMITED
+    session_timeout: float = host_limits.SESSION_TIMEOUT
+    min_data_rate: int = host_limits.MIN_DATA_RATE
+    max_forwards: int = host_limits.MAX_FORWARDS
+    max_threads: int = host_limits.MAX_THREADS
+    max_spool: int = 0
+    min_free_disk: int = host_limits.MIN_FREE_DISK
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -78,23 +118,29 @@ class Settings:
         values = {name: setting.read(config) for name, setting in SETTINGS.items() if setting.host}
         me = values["me"] or platform.node() or "localhost"
         spool_dir = values["spool_dir"]
-        return cls(
-            me=me,
-            greeting=_greeting(me, values["smtpgreeting"]),
-            limits=Limits(message=values["databytes"]),
-            bare_newline=values["bare_newline"],
-            size_threshold=values["size_threshold"],
-            spool_dir=config.resolve(spool_dir) if spool_dir else None,
-            spool_perms=values["spool_perms"],
-            timeout=values["timeout"],
-            loglevel=values["loglevel"],
-            tls_before_auth=values["tls_before_auth"],
-            tls_handshake_timeout=values["tls_handshake_timeout"],
-            auth_results=values["me-auth-results"] or me,
-            listen=tuple(values["listen"]),
-            proxy_networks=NetworkList(values["proxy_networks"]),
-            proxy_timeout=values["proxy_timeout"],
-        )
+        unlimited = values["unlimited_clients"] or host_limits.UNLIMITED_CLIENTS
+        read: dict[str, Any] = {
+            attribute.name: values.get(attribute.name) for attribute in fields(cls)
+        }
+        read |= {
+            "me": me,
+            "greeting": full_greeting(me, values["smtpgreeting"]),
+            "limits": Limits(
+                message=values["databytes"],
+                recipients=values["max_recipients"],
+                header=values["max_header"],
+                commands=values["max_commands"],
+                bad_commands=values["max_bad_commands"],
+                refusals=values["max_refusals"],
+                failed_auth=values["max_auth_failures"],
+            ),
+            "spool_dir": config.resolve(spool_dir) if spool_dir else None,
+            "auth_results": values["me-auth-results"] or me,
+            "proxy_networks": NetworkList(values["proxy_networks"]),
+            "unlimited_clients": NetworkList(unlimited),
+            "listen": tuple(values["listen"]),
+        }
+        return cls(**read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,77 +197,18 @@ class Setting:
         return found
 
 
-_HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
-_DOMAIN: Final = re.compile(r"\.?\[?[\w:.-]{1,255}\]?")
-_OCTETS: Final = re.compile(r"(?:[0-9]{1,3}\.){1,3}")
-_PERMS: Final = re.compile(r"0?[0-7]{3}")
-
-
-def _host_name(text: str) -> str:
-    if _HOST_NAME.fullmatch(text) is None:
-        raise ValueError(f"{text!r} is no host name; write one such as mx.example.com")
-    return text
-
-
-def _line_of_text(text: str) -> str:
-    if not text.isascii() or not text.isprintable() or len(text) > MAX_GREETING:
-        raise ValueError(f"{text!r:.80} is no greeting; write up to 500 printable ASCII characters")
-    return text
-
-
-def _greeting(me: str, text: str) -> str:
-    """What follows 220: our name first (RFC 5321, 4.2), and the word ESMTP somewhere.
-
-    >>> _greeting("mx.example.com", "hello"), _greeting("mx.example.com", "MX.example.com ESMTP")
-    ('mx.example.com hello ESMTP', 'MX.example.com ESMTP')
-    """
-    if not text:
-        return ""
-    if text.split(maxsplit=1)[0].lower() != me.lower():
-        text = f"{me} {text}"
-    return text if re.search(r"\bESMTP\b", text) else f"{text} ESMTP"
-
-
-def _bytes(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise ValueError(f"{text!r} is no number of bytes; write one such as 10485760")
-    return int(text)
-
-
-def _seconds(text: str) -> float:
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
-        raise ValueError(f"{text!r} is no number of seconds; write one such as 300")
-    return float(text)
-
-
-def _address(text: str) -> str:
-    Endpoint.parse_listen(text)
-    return text
-
-
-def _network(text: str) -> str:
-    NetworkList([text])
-    return text
-
-
-def _bare_newline(text: str) -> BareNewline:
-    if text not in ("reject", "normalize"):
-        raise ValueError(f"{text!r} is not known; write reject or normalize")
-    return cast(BareNewline, text)
-
-
-def _yes_or_no(text: str) -> bool:
-    if text.lower() not in ("0", "1", "no", "yes"):
-        raise ValueError(f"{text!r} is neither yes nor no; write 1 or 0")
-    return text.lower() in ("1", "yes")
-
-
-def _perms(text: str) -> int:
-    if _PERMS.fullmatch(text) is None or int(text, 8) & 0o702 != 0o700:
-        raise ValueError(
-            f"{text!r} is no mode of a spool folder; write 0700, or 0750 for a group that may read"
-        )
-    return int(text, 8)
+def _limit(
+    name: str,
+    default: int,
+    meaning: str,
+    parse: Callable[[str], int] = read_number,
+    *,
+    taken_up_by: Literal["", "reload", "restart"] = "",
+    hook: bool = False,
+) -> "Setting":
+    """A limit that is one number."""
+    text = str(default)
+    return Setting(name, meaning, parse, default, text, taken_up_by=taken_up_by, hook=hook)
 
 
 def _plugins(name: str, meaning: str) -> "Setting":
@@ -233,7 +220,7 @@ _TABLE: Final = (
     Setting(
         "me",
         "The name of this host, in greetings and in our Received field.",
-        _host_name,
+        read_host_name,
         shown_default="what the system calls itself",
         hook=False,
     ),
@@ -258,7 +245,7 @@ _TABLE: Final = (
     Setting(
         "listen",
         "Where to take mail: `HOST:PORT`, `[V6]:PORT` or `unix:PATH`; behind `tls:`, by TLS only.",
-        _address,
+        read_address,
         several=True,
         taken_up_by="restart",
         hook=False,
@@ -267,14 +254,14 @@ _TABLE: Final = (
         "proxy_networks",
         "Proxies before this host, as in relayclients: each of their connections has to begin with"
         " a PROXY header (version 1 or 2), and the client that it names is believed.",
-        _network,
+        read_network,
         several=True,
         hook=False,
     ),
     Setting(
         "proxy_timeout",
         "Seconds that a proxy has for its PROXY header.",
-        _seconds,
+        read_seconds,
         DEFAULT_PROXY_TIMEOUT,
         "5",
         hook=False,
@@ -290,34 +277,135 @@ _TABLE: Final = (
     Setting(
         "smtpgreeting",
         "The text of the greeting; our name is put in front of it.",
-        _line_of_text,
+        read_line_of_text,
         shown_default="ESMTP qpsdk ready",
     ),
     Setting(
         "timeout",
         "Seconds that a client may say nothing, or not take what we send.",
-        _seconds,
+        read_seconds,
         DEFAULT_TIMEOUT,
         "300",
     ),
     Setting(
         "databytes",
         "The largest message that is taken, in bytes; 0 for no limit.",
-        _bytes,
+        read_bytes,
         0,
         "0",
+    ),
+    _limit(
+        "max_recipients",
+        smtp_limits.MAX_RECIPIENTS,
+        "Recipients of one message; RFC 5321 has a server take 100.",
+        read_positive,
+        hook=True,
+    ),
+    _limit(
+        "max_header",
+        smtp_limits.MAX_HEADER,
+        "Bytes of a message's header, which is held in memory.",
+        read_positive,
+        hook=True,
+    ),
+    _limit(
+        "max_commands",
+        smtp_limits.MAX_COMMANDS,
+        "Commands without a message that is taken; 0 for no limit.",
+        hook=True,
+    ),
+    _limit(
+        "max_bad_commands",
+        smtp_limits.MAX_BAD_COMMANDS,
+        "Commands that make no sense.",
+        read_positive,
+        hook=True,
+    ),
+    _limit(
+        "max_refusals",
+        smtp_limits.MAX_REFUSALS,
+        "Refused commands, recipients among them, without a message that is taken; 0 for no limit.",
+        hook=True,
+    ),
+    _limit(
+        "max_auth_failures",
+        smtp_limits.MAX_FAILED_AUTH,
+        "Failed attempts to authenticate, of one connection.",
+        read_positive,
+        hook=True,
+    ),
+    _limit(
+        "max_auth_failures_per_address",
+        host_limits.MAX_AUTH_FAILURES_PER_ADDRESS,
+        "Failed attempts to authenticate within 15 minutes, of one address or IPv6 /64; 0 for no"
+        " limit.",
+    ),
+    _limit(
+        "max_connections",
+        host_limits.MAX_CONNECTIONS,
+        "Clients that are connected at a time; 0 for no limit.",
+    ),
+    _limit(
+        "max_connections_per_address",
+        host_limits.MAX_CONNECTIONS_PER_ADDRESS,
+        "Those of one address or IPv6 /64; 0 for no limit.",
+    ),
+    Setting(
+        "unlimited_clients",
+        "Clients whom the limits of one address do not concern, as in relayclients.",
+        read_network,
+        shown_default=", ".join(host_limits.UNLIMITED_CLIENTS),
+        several=True,
+        hook=False,
+    ),
+    Setting(
+        "session_timeout",
+        "Seconds that a connection may last, and as long again for a transaction that is open;"
+        " 0 for no limit.",
+        read_number,
+        host_limits.SESSION_TIMEOUT,
+        "3600",
+    ),
+    _limit(
+        "min_data_rate",
+        host_limits.MIN_DATA_RATE,
+        "Bytes a second that a client has to bring once a command or a message takes longer than"
+        " `timeout`; 0 for any.",
+        hook=True,
+    ),
+    _limit(
+        "max_forwards",
+        host_limits.MAX_FORWARDS,
+        "Messages that queue plugins have in hand at a time; 0 for no limit.",
+    ),
+    _limit(
+        "max_threads",
+        host_limits.MAX_THREADS,
+        "Threads for hooks that block, and for what else plugins have run there.",
+        read_positive,
+        taken_up_by="reload",
+    ),
+    _limit(
+        "max_spool",
+        0,
+        "Bytes of all files of messages together; 0 for no limit.",
+    ),
+    _limit(
+        "min_free_disk",
+        host_limits.MIN_FREE_DISK,
+        "Bytes that those files leave free on their disk.",
     ),
     Setting(
         "bare_newline",
         "What to do with a CR or LF that stands alone in a message: `reject` or `normalize`.",
-        _bare_newline,
+        read_bare_newline,
         "reject",
         "reject",
     ),
     Setting(
         "size_threshold",
         "Bytes of a message that are held in memory before it goes to a file.",
-        _bytes,
+        read_bytes,
         DEFAULT_SIZE_THRESHOLD,
         "65536",
     ),
@@ -332,7 +420,7 @@ _TABLE: Final = (
     Setting(
         "spool_perms",
         "The mode of that folder, in octal.",
-        _perms,
+        read_perms,
         DEFAULT_SPOOL_PERMS,
         "0700",
         taken_up_by="reload",
@@ -341,22 +429,40 @@ _TABLE: Final = (
     Setting(
         "tls_before_auth",
         "1 offers AUTH under TLS only.",
-        _yes_or_no,
+        read_yes_or_no,
         False,
         "0",
     ),
     Setting(
         "tls_handshake_timeout",
         "Seconds that a client has for the TLS handshake.",
-        _seconds,
+        read_seconds,
         DEFAULT_HANDSHAKE_TIMEOUT,
         "30",
     ),
     Setting(
         "me-auth-results",
         "What this host calls itself in Authentication-Results fields.",
-        _host_name,
+        read_host_name,
         shown_default="me",
+    ),
+    Setting(
+        "store",
+        "Where state is that hosts share: `sqlite:PATH` for one machine, `redis://HOST:PORT/NUMBER`"
+        " for several.",
+        read_store,
+        shown_default="`store.sqlite` in `spool_dir`; without that, memory",
+        taken_up_by="reload",
+        hook=False,
+    ),
+    Setting(
+        "metrics",
+        "Where `/metrics` is served for Prometheus, and `/healthz`: `HOST:PORT`.",
+        read_endpoint,
+        None,
+        "nowhere",
+        taken_up_by="restart",
+        hook=False,
     ),
     _plugins(
         "rcpthosts", "rcpt_ok: domains that we take mail for; with a leading dot, all below it."
@@ -373,6 +479,8 @@ _TABLE: Final = (
     _plugins("badrcptto", "badrcptto: recipients that are refused, each with a reason behind it."),
     _plugins("dnsbl_zones", "dnsbl: the lists to ask, each with a text behind a colon."),
     _plugins("dnsbl_allow", "dnsbl: clients that are not asked about."),
+    _plugins("greylisting_allow", "greylisting: clients that are never put off."),
+    _plugins("ratelimit_allow", "ratelimit: clients that are not limited."),
     _plugins("fortunes", "quit_fortune: what to say where there is no fortune program."),
     _plugins("flat_auth_pw", "auth/auth_flat_file: `user:password` on each line."),
     Setting(

@@ -8,12 +8,16 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from weakref import finalize
 
 from qpsdk.errors import ConfigError
 
 BLOCK_SIZE = 64 * 1024
 """Bytes that leave a spool at a time."""
+
+
+_PREFIX: Final = "message-"
 
 
 class Spool:
@@ -92,6 +96,8 @@ class Spool:
         From then on, reading and writing fail with `OSError`: a reader that is late must not
         take what it has for the whole message.
         """
+        if self._path is not None and self._memory is None:
+            self._directory.used -= self.size
         self._memory = None
         if self._fd >= 0:
             # Forgotten first: a thread that still reads must not find its number used anew.
@@ -111,13 +117,13 @@ class Spool:
     def _move_to_file(self) -> None:
         assert self._memory is not None
         if self._path is None:  # else the disk was full, and this is another try
-            self._fd, path = tempfile.mkstemp(prefix="message-", dir=self._directory.path)
-            self._path = Path(path)
+            self._fd, self._path = self._directory.new_file()
         self._write_at(0, self._memory)
         self._memory = None
 
     def _write_at(self, offset: int, data: bytes | bytearray) -> None:
         written = 0
+        self._directory.check_room(len(data))
         try:
             with memoryview(data) as view:
                 while written < len(data):
@@ -125,21 +131,38 @@ class Spool:
         except OSError:
             os.ftruncate(self._fd, offset)  # a part of a block is nobody's
             raise
+        self._directory.used += len(data)
 
 
 class SpoolDirectory:
     """Where spools have their files.
 
     It is made when it is first asked for; one that was not named is a temporary folder of mode
-    0700, gone with `close`.
+    0700, gone with `close`. One that was named may be that of several hosts: each file is locked
+    by the process that has it, so that the others can tell what a dead one has left.
+
+    Attributes:
+        max_size: Bytes that the files may have together; 0 for no limit.
+        min_free: Bytes that they leave free on their disk.
+        used: Bytes that they have.
     """
 
-    __slots__ = ("__weakref__", "_given", "_made", "_perms", "_remove")
+    __slots__ = (
+        "__weakref__",
+        "_given",
+        "_made",
+        "_perms",
+        "_remove",
+        "max_size",
+        "min_free",
+        "used",
+    )
 
     def __init__(self, path: Path | None = None, perms: int = 0o700) -> None:
         """`perms` is the mode of the folder; one that is there may have no more than these."""
         self._given = path
         self._perms = perms
+        self.max_size = self.min_free = self.used = 0
         self._made: Path | None = None
         self._remove: finalize[..., SpoolDirectory] | None = None
 
@@ -159,11 +182,68 @@ class SpoolDirectory:
                 self._remove = finalize(self, shutil.rmtree, self._made, ignore_errors=True)
         return self._made
 
+    def check_room(self, size: int) -> None:
+        """Nothing, if there is room for `size` bytes more.
+
+        Raises:
+            OSError: There is none; `strerror` names the limit.
+        """
+        if 0 < self.max_size < self.used + size:
+            raise OSError(errno.ENOSPC, f"max_spool is {self.max_size}, {self.used} are in use")
+        if self.min_free:
+            disk = os.statvfs(self.path)
+            free = disk.f_bavail * disk.f_frsize
+            if free < self.min_free + size:
+                raise OSError(errno.ENOSPC, f"min_free_disk is {self.min_free}, {free} are free")
+
+    def new_file(self) -> tuple[int, Path]:
+        """The descriptor and path of a new file that is ours.
+
+        Raises:
+            OSError: It cannot be made.
+        """
+        while True:
+            fd, name = tempfile.mkstemp(prefix=_PREFIX, dir=self.path)
+            # A host that starts just now may take it for left over until it is locked, and has
+            # then deleted it.
+            if self._given is None or (_lock(fd) and os.fstat(fd).st_nlink):
+                return fd, Path(name)
+            os.close(fd)
+
+    def remove_orphans(self) -> int:
+        """Delete the files of processes that have died; how many there were.
+
+        No message is lost: none of them had been acknowledged.
+        """
+        removed = 0
+        for path in self.path.glob(_PREFIX + "*") if self._given is not None else ():
+            try:
+                fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            except OSError:
+                continue  # gone by now, or somebody else's
+            with contextlib.suppress(OSError):
+                if _lock(fd):
+                    path.unlink()
+                    removed += 1
+            os.close(fd)
+        return removed
+
     def close(self) -> None:
         """Delete the folder if it is a temporary one."""
         if self._remove is not None:
             self._remove()
             self._made = self._remove = None
+
+
+def _lock(fd: int) -> bool:
+    """Lock a file for as long as we have it open; False if another process has."""
+    import fcntl  # not in a browser, where no folder is shared
+
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _private_directory(path: Path, perms: int) -> Path:

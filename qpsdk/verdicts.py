@@ -135,8 +135,10 @@ class Verdicts:
             log(level, text, error=error)
 
     def log_refusal(self, said: bytes, reply: Reply) -> None:
-        """Write that what a client said was refused for its syntax or order."""
-        if enabled(LOGDEBUG):
+        """Write that what a client said was refused: for its syntax, its order, or a limit."""
+        if reply.code == 421:
+            self.log(LOGNOTICE, f"sent away: {reply}")
+        elif enabled(LOGDEBUG):
             secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
             what = repr(shown) if said else "a line that is no command"  # it may be a password

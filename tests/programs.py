@@ -24,6 +24,7 @@ PACKAGES = {
     "qmqpd": "postfix",
     "qpsmtpd-forkserver": "qpsmtpd",
     "qpsmtpd-prefork": "qpsmtpd",
+    "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",

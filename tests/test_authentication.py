@@ -1,5 +1,6 @@
 """AUTH and STARTTLS in the dialogue, in memory: what is offered, to whom, and how it ends."""
 
+import asyncio
 import logging
 import ssl
 from base64 import b64encode
@@ -8,7 +9,9 @@ from typing import Any
 import pytest
 
 from qpsdk import DECLINED, DENY, DENYSOFT, DONE, OK, TLS, Connection, Constant, Plugin
-from qpsdk.testing import SMTPClient
+from qpsdk.loader import register
+from qpsdk.testing import SMTPClient, smtp
+from qpsdk.testing.smtp import mark_loaded, memory_host
 from tests.test_session import Takes, is_open, talk
 
 SECRET = "tanstaaftanstaaf"
@@ -448,3 +451,55 @@ def test_received_line_arguments() -> None:
         ("ESMTP", "", ""),
         ("ESMTPSA", "(smtp-auth username tim, mechanism plain)", "(TLSv1.3 NULL-IN-MEMORY)"),
     ]
+
+
+# -- Of one address --------------------------------------------------------------------------
+
+TOO_MANY = (
+    "454 4.7.0 Too many failed authentications from your address, try again later",
+    "421 4.7.0 mx.example.com Too many failed authentications",
+)
+
+
+def test_failures_of_one_address(caplog: pytest.LogCaptureFixture) -> None:
+    """Failures count over all connections of an address; beyond the limit no plugin is asked."""
+    caplog.set_level(logging.INFO, "qpsdk")
+    host = memory_host({"max_auth_failures_per_address": "4", "max_auth_failures": "3"})
+    plugin = Knows()
+    register(plugin, host, (), {})
+    mark_loaded(plugin)
+
+    async def attempt(ip: str, *lines: str) -> list[str]:
+        async with smtp(plugin, connection=Connection("c", ip)) as client:
+            await client.command("EHLO client")
+            return [str(await client.command(line)) for line in lines]
+
+    async def main() -> None:
+        assert (await attempt("192.0.2.1", WRONG, WRONG, WRONG))[-1] == TOO_MANY[1]
+        assert (await attempt("192.0.2.1", WRONG, PLAIN)) == [
+            "535 5.7.8 Authentication failed",
+            TOO_MANY[0],
+        ]
+        assert len(plugin.asked) == 4
+        assert (await attempt("192.0.2.2", PLAIN))[0][:3] == "235"
+
+    asyncio.run(main())
+    assert f"AUTH refused: {TOO_MANY[0]}" in caplog.messages
+    assert f"sent away: {TOO_MANY[1]}" in caplog.messages
+
+
+@pytest.mark.parametrize("ip", ["127.0.0.1", ""])
+def test_failures_of_an_unlimited_client(ip: str) -> None:
+    """A webmail on this machine is not locked out for what its users mistype."""
+    host = memory_host({"max_auth_failures_per_address": "1"})
+    plugin = Knows()
+    register(plugin, host, (), {})
+    mark_loaded(plugin)
+
+    async def main() -> None:
+        async with smtp(plugin, connection=Connection("c", ip)) as client:
+            await client.command("EHLO client")
+            assert (await client.command(WRONG)).code == 535
+            assert (await client.command(PLAIN)).code == 235
+
+    asyncio.run(main())

@@ -27,6 +27,7 @@ from qpsdk import (
 )
 from qpsdk import dispatcher as module
 from qpsdk.dispatcher import Dispatcher, Work
+from qpsdk.errors import BusyError
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
 from qpsdk.spool import Spool, SpoolDirectory
@@ -712,6 +713,31 @@ def test_blocking_is_abandoned(logged: Logged) -> None:
     plugin.options.timeout = SOON
     assert asyncio.run(main()) == Outcome(DENYSOFT, None, "Blocks")
     assert logged.lines == ["LOGERROR [c1] (mail) Blocks: took longer than 0.05 s"]
+
+
+@pytest.mark.parametrize(("hook", "constant"), [("mail", DENYSOFT), ("queue", DECLINED)])
+def test_no_thread_is_free(hook: str, constant: Constant, logged: Logged) -> None:
+    """Where all threads are busy for too long it is a temporary failure, and no traceback."""
+
+    async def busy(function: Any, /, *arguments: Any) -> Any:
+        raise BusyError("no thread was free")
+
+    class Blocks(Plugin):
+        @blocking
+        def hook_mail(self, transaction: Any, sender: Any, params: Any) -> Constant:
+            return OK
+
+        @blocking
+        def hook_queue(self, transaction: Any) -> Constant:
+            return OK
+
+    async def main() -> Outcome:
+        about = new_transaction()
+        arguments: tuple[Any, ...] = (about, "sender", {}) if hook == "mail" else (about,)
+        return await Dispatcher([Blocks()], busy).run(hook, about, arguments)
+
+    assert asyncio.run(main()) == Outcome(constant, None, "Blocks")
+    assert logged.lines == [f"LOGERROR [c1] ({hook}) Blocks: no thread was free"]
 
 
 @pytest.mark.parametrize(("answer", "outcome"), [(OK, "Blocks"), (DECLINED, "b")])

@@ -16,8 +16,8 @@ FLOORS = {
     0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
     2: "hooks message plugin config settings host loader dispatcher log received authresults"
-    " reject spool",
-    3: "intake session verdicts parsing authentication trace",
+    " reject spool attempts gate limits values meter store",
+    3: "intake pace session verdicts parsing authentication trace",
     4: "server testing plugins scaffold cli check explain lab trial __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""

@@ -410,3 +410,13 @@ def test_greeting_of_a_plugin(folder: Path) -> None:
 
     assert asyncio.run(greeting(Own())) == "220 mine"
     assert asyncio.run(greeting(Refuses())) == "550 go away"
+
+
+def test_a_reload_counts_on() -> None:
+    """After a reload failed attempts and messages in hand still count, by the new limits."""
+    before, after = memory_host({"max_forwards": "5"}), memory_host({"max_forwards": "7"})
+    before.failed_auth.add("192.0.2.1")
+    assert before.queue_gate.enter()
+    after.follow(before)
+    assert after.failed_auth.count("192.0.2.1") == 1
+    assert (after.queue_gate.inside, after.queue_gate.limit) == (1, 7)

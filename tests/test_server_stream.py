@@ -365,6 +365,21 @@ def test_connect_times_out(run: Callable[[Awaitable[None]], None]) -> None:
     run(main())
 
 
+def test_session_limit_set_later(run: Callable[[Awaitable[None]], None]) -> None:
+    """That time may be set when the connection stands, and counts from then."""
+
+    async def main() -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            endpoint = Endpoint(*listener.getsockname())
+            stream = await connect(endpoint, connect_timeout=5, io_timeout=5)
+            stream.set_timeout(5, 0.2)
+            with pytest.raises(StreamTimeoutError, match="whole session"):
+                await stream.read()
+            stream.abort()
+
+    run(main())
+
+
 def test_session_limit(run: Callable[[Awaitable[None]], None]) -> None:
     """The time for the whole session ends it, progress or not."""
 

@@ -621,9 +621,9 @@ def test_too_many_bad_commands_in_the_log(caplog: pytest.LogCaptureFixture) -> N
                 pass
 
     asyncio.run(main())
-    told = [message for message in caplog.messages if message.startswith("refused")]
+    told = [message for message in caplog.messages if message.startswith("sent")]
     assert told[-1] == (
-        "refused 'DATA': 421 4.7.0 mx.example.com Too many bad commands, closing the connection"
+        "sent away: 421 4.7.0 mx.example.com Too many bad commands, closing the connection"
     )
 
 

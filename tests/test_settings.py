@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import qpsdk.plugins
-from qpsdk import ConfigError, LogLevel, NetworkList
+from qpsdk import ConfigError, Endpoint, LogLevel, NetworkList
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.smtp import Limits
@@ -37,6 +37,16 @@ def test_defaults() -> None:
         listen=(),
         proxy_networks=NetworkList([]),
         proxy_timeout=5.0,
+        max_connections=10_000,
+        max_connections_per_address=50,
+        max_auth_failures_per_address=30,
+        unlimited_clients=NetworkList(["127.0.0.1", "::1"]),
+        session_timeout=3600.0,
+        min_data_rate=500,
+        max_forwards=200,
+        max_threads=32,
+        max_spool=0,
+        min_free_disk=67_108_864,
     )
 
 
@@ -59,6 +69,10 @@ VALUES = [
     ("tls_before_auth", "1", "tls_before_auth", True),
     ("tls_before_auth", "no", "tls_before_auth", False),
     ("me-auth-results", "auth.example.com", "auth_results", "auth.example.com"),
+    ("store", "sqlite:state.db", "store", "sqlite:state.db"),
+    ("store", "redis://:pw@127.0.0.1:6379/1", "store", "redis://:pw@127.0.0.1:6379/1"),
+    ("metrics", "127.0.0.1:9100", "metrics", Endpoint("127.0.0.1", 9100)),
+    ("metrics", "[::1]:9100", "metrics", Endpoint("::1", 9100)),
     ("loglevel", "0", "loglevel", LogLevel.LOGEMERG),
     ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
     ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
@@ -71,6 +85,22 @@ VALUES = [
     ),
     ("listen", "tls:[::]:465", "listen", ("tls:[::]:465",)),
     ("tls_handshake_timeout", "7", "tls_handshake_timeout", 7.0),
+    ("max_recipients", "100", "limits", Limits(recipients=100)),
+    ("max_header", "102400", "limits", Limits(header=102_400)),
+    ("max_commands", "0", "limits", Limits(commands=0)),
+    ("max_bad_commands", "5", "limits", Limits(bad_commands=5)),
+    ("max_refusals", "20", "limits", Limits(refusals=20)),
+    ("max_auth_failures", "1", "limits", Limits(failed_auth=1)),
+    ("max_auth_failures_per_address", "0", "max_auth_failures_per_address", 0),
+    ("max_connections", "500", "max_connections", 500),
+    ("max_connections_per_address", "0", "max_connections_per_address", 0),
+    ("unlimited_clients", "192.0.2.\n::1", "unlimited_clients", NetworkList(["192.0.2.", "::1"])),
+    ("session_timeout", "60", "session_timeout", 60.0),
+    ("min_data_rate", "0", "min_data_rate", 0),
+    ("max_forwards", "20", "max_forwards", 20),
+    ("max_threads", "1", "max_threads", 1),
+    ("max_spool", "1000000000", "max_spool", 1_000_000_000),
+    ("min_free_disk", "0", "min_free_disk", 0),
 ]
 
 
@@ -80,6 +110,8 @@ def test_setting(name: str, text: str, attribute: str, value: Any) -> None:
     assert getattr(Settings.read(Config({name: text})), attribute) == value
 
 
+NUMBER = "is no number; write one such as 100, or 0 for no limit"
+POSITIVE = "is no number of at least 1; write one such as 100"
 HOST = "is no host name; write one such as mx.example.com"
 BYTES = "is no number of bytes; write one such as 10485760"
 SECONDS = "is no number of seconds; write one such as 300"
@@ -87,6 +119,7 @@ LEVEL = "is no log level; write 0 to 7, or a name such as LOGINFO"
 PERMS = "is no mode of a spool folder; write 0700, or 0750 for a group that may read"
 GREETING = "is no greeting; write up to 500 printable ASCII characters"
 ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
+METRICS = "is no address; write one such as 127.0.0.1:9100"
 
 WRONG = [
     ("me", "my host", HOST),
@@ -116,6 +149,14 @@ WRONG = [
     ("listen", "127.0.0.1", ADDRESS),
     ("listen", "127.0.0.1:99999", ADDRESS),
     ("tls_handshake_timeout", "0", SECONDS),
+    ("max_connections", "-1", NUMBER),
+    ("max_connections", "many", NUMBER),
+    ("session_timeout", "1.5", NUMBER),
+    ("max_threads", "0", POSITIVE),
+    ("max_recipients", "0", POSITIVE),
+    ("max_header", "64k", POSITIVE),
+    ("metrics", "9100", METRICS),
+    ("metrics", "unix:/run/metrics", METRICS),
 ]
 
 
@@ -197,6 +238,22 @@ def test_table() -> None:
         "smtpgreeting",
         "timeout",
         "databytes",
+        "max_recipients",
+        "max_header",
+        "max_commands",
+        "max_bad_commands",
+        "max_refusals",
+        "max_auth_failures",
+        "max_auth_failures_per_address",
+        "max_connections",
+        "max_connections_per_address",
+        "unlimited_clients",
+        "session_timeout",
+        "min_data_rate",
+        "max_forwards",
+        "max_threads",
+        "max_spool",
+        "min_free_disk",
         "bare_newline",
         "size_threshold",
         "spool_dir",
@@ -204,6 +261,8 @@ def test_table() -> None:
         "tls_before_auth",
         "tls_handshake_timeout",
         "me-auth-results",
+        "store",
+        "metrics",
         "rcpthosts",
         "morercpthosts",
         "relayclients",
@@ -213,6 +272,8 @@ def test_table() -> None:
         "badrcptto",
         "dnsbl_zones",
         "dnsbl_allow",
+        "greylisting_allow",
+        "ratelimit_allow",
         "fortunes",
         "flat_auth_pw",
         "qmail_control",
@@ -221,7 +282,10 @@ def test_table() -> None:
         "plugins": "reload",
         "plugin_dirs": "reload",
         "listen": "restart",
+        "max_threads": "reload",
         "spool_dir": "reload",
+        "store": "reload",
+        "metrics": "restart",
         "spool_perms": "reload",
     }
     assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
@@ -234,7 +298,17 @@ def test_table() -> None:
         "loglevel",
         "spool_dir",
         "spool_perms",
+        "store",
+        "metrics",
         "qmail_control",
+        "max_auth_failures_per_address",
+        "max_connections",
+        "max_connections_per_address",
+        "unlimited_clients",
+        "max_forwards",
+        "max_threads",
+        "max_spool",
+        "min_free_disk",
     }
 
 

@@ -764,6 +764,59 @@ def test_default_limits() -> None:
     assert conversation.say(b"\0\r\n" * 30) == []
 
 
+MANY = b"421 4.7.0 mx.example Too many commands without a message, closing the connection"
+REFUSED = b"421 4.7.0 mx.example Too many refused commands, closing the connection"
+MESSAGE = b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\nA: b\r\n\r\n.\r\n"
+
+
+def test_too_many_commands() -> None:
+    """Who brings no message is sent away after so many commands; each message begins anew."""
+    conversation = Conversation(Limits(commands=10))
+    conversation.say(HELLO)
+    for _ in range(5):
+        assert conversation.say(MESSAGE)[-1] == "250 2.0.0 OK"
+        assert {r[:3] for r in conversation.say(b"NOOP\r\n" * 7)} == {"250"}
+    assert conversation.say(MESSAGE)[-1] == "250 2.0.0 OK"
+    replies = conversation.say(b"NOOP\r\n" * 9 + b"RSET\r\nNOOP\r\nNOOP\r\n")
+    assert replies == [*["250 2.0.0 OK"] * 10, MANY.decode()]
+
+
+def test_too_many_refusals() -> None:
+    """Who is only refused is sent away at the command after so many; not if that is QUIT."""
+    conversation = Conversation(Limits(refusals=3))
+    conversation.say(ENVELOPE + b"RCPT TO:<no@d>\r\nRCPT TO:<no@d>\r\n")
+    assert conversation.say(b"DATA\r\n.\r\n")[-1] == "250 2.0.0 OK"
+    conversation.say(b"MAIL FROM:<a@b>\r\n")
+    replies = conversation.say(b"RCPT TO:<no@d>\r\n" * 3)
+    assert [reply[:3] for reply in replies] == ["550"] * 3
+    assert conversation.say(b"RCPT TO:<c@d>\r\n") == [REFUSED.decode()]
+    assert isinstance(conversation.events[-1], Hangup)
+    other = Conversation(Limits(refusals=3))
+    other.say(ENVELOPE + b"RCPT TO:<no@d>\r\n" * 3)
+    assert other.say(b"QUIT\r\n") == ["221 2.0.0 mx.example Bye"]
+
+
+def test_no_limit_of_commands_and_refusals() -> None:
+    """0 is no limit."""
+    conversation = Conversation(Limits(commands=0, refusals=0))
+    conversation.say(ENVELOPE)
+    assert len(conversation.say(b"RCPT TO:<no@d>\r\n" * 20_000)) == 20_000
+
+
+def test_requests() -> None:
+    """The number of the command or message that comes grows with each that is whole."""
+    conversation = Conversation()
+    engine = conversation.engine
+    numbers = []
+    for data in (b"EH", b"LO x\r\nMA", b"IL FROM:<a@b>\r\nRCPT TO:<c@d>\r\n", b"DATA\r\n"):
+        conversation.say(data)
+        numbers.append(engine.requests)
+    for data in (b"A: b\r\n", b"\r\n", b".\r\n", b"x" * 3000, b"y", b"\r\n"):
+        conversation.say(data)
+        numbers.append(engine.requests)
+    assert numbers == [0, 1, 3, 4, 4, 4, 5, 5, 5, 6]
+
+
 # -- Bounds ----------------------------------------------------------------------------------
 
 
@@ -829,7 +882,7 @@ def test_a_line_is_searched_once() -> None:
 
 def test_pipelined_commands_are_not_copied() -> None:
     """Thousands of commands in one slice are read out of it without copies of what is left."""
-    engine = Conversation().engine
+    engine = Conversation(Limits(commands=0)).engine
     engine.receive(b"NOOP\r\n" * 20_000)
     tracemalloc.start()
     try:

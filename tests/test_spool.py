@@ -6,8 +6,10 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -420,3 +422,127 @@ def test_folder_for_a_group(folder: Path) -> None:
     folder.chmod(0o755)
     with pytest.raises(ConfigError, match=r"mode 755.*chmod 750"):
         _ = SpoolDirectory(folder, 0o750).path
+
+
+# -- Room ------------------------------------------------------------------------------------
+
+
+def test_max_size(folder: Path) -> None:
+    """All files together have so many bytes at most; what was written stands, and closes free."""
+    directory = SpoolDirectory(folder)
+    directory.max_size = 100
+    with Spool(0, directory) as one, Spool(0, directory) as other, Spool(50, directory) as small:
+        one.write(b"x" * 60)
+        other.write(b"y" * 30)
+        with pytest.raises(OSError, match=r"max_spool is 100, 90 are in use$"):
+            other.write(b"y" * 11)
+        assert other.read(0, 100) == b"y" * 30
+        other.write(b"y" * 10)
+        small.write(b"z" * 50)
+        with pytest.raises(OSError, match=r"max_spool is 100, 100 are in use$"):
+            small.filename()
+        assert small.read(0, 100) == b"z" * 50
+        one.close()
+        one.close()
+        assert directory.used == 40
+        assert small.filename().read_bytes() == b"z" * 50
+    assert directory.used == 0
+
+
+def test_min_free(folder: Path) -> None:
+    """So much of the disk is left free; messages that stay in memory do not ask for any."""
+    directory = SpoolDirectory(folder)
+    directory.min_free = 1 << 60
+    with Spool(10, directory) as spool:
+        spool.write(b"0123456789")
+        with pytest.raises(OSError, match=r"min_free_disk is 1152921504606846976, [0-9]+ are free"):
+            spool.write(b"x")
+        assert spool.read(0, 20) == b"0123456789"
+        assert directory.used == 0
+    assert files(folder) == []
+    directory.min_free = 1
+    directory.check_room(1)
+
+
+def test_a_failed_write_takes_no_room(folder: Path) -> None:
+    """What the disk did not take is not counted."""
+    directory = SpoolDirectory(folder)
+    with Spool(0, directory) as spool:
+        spool.write(b"x" * 10)
+        os.close(spool._fd)
+        spool._fd = os.open(spool.filename(), os.O_RDONLY)
+        with pytest.raises(OSError):
+            spool.write(b"x")
+        assert directory.used == 10
+
+
+# -- What the dead have left -----------------------------------------------------------------
+
+OTHER = """
+import sys, time
+from pathlib import Path
+from qpsdk.spool import Spool, SpoolDirectory
+
+spool = Spool(0, SpoolDirectory(Path(sys.argv[1])))
+spool.write(b"other")
+print("written", flush=True)
+time.sleep(60)
+"""
+
+
+def test_orphans(folder: Path) -> None:
+    """Files of a process that was killed go, those of ours and of another that lives stay."""
+    directory = SpoolDirectory(folder)
+    assert directory.remove_orphans() == 0
+    (folder / "notes").write_text("of the administrator")
+    with (
+        Spool(0, directory) as mine,
+        subprocess.Popen(
+            [sys.executable, "-c", OTHER, str(folder)], stdout=subprocess.PIPE, text=True
+        ) as other,
+    ):
+        try:
+            mine.write(b"mine")
+            assert other.stdout is not None
+            assert other.stdout.readline() == "written\n"
+            left = {path.name: path.read_bytes() for path in files(folder)}
+            assert directory.remove_orphans() == 0
+            assert SpoolDirectory(folder).remove_orphans() == 0
+            assert {path.name: path.read_bytes() for path in files(folder)} == left
+        finally:
+            other.kill()
+        other.wait()
+        assert len(files(folder)) == 3
+        assert SpoolDirectory(folder).remove_orphans() == 1
+        assert {path.read_bytes() for path in files(folder)} == {b"mine", b"of the administrator"}
+    assert [path.name for path in files(folder)] == ["notes"]
+
+
+def test_no_link_is_followed(folder: Path, tmp_path: Path) -> None:
+    """What only looks like one of our files is left alone."""
+    directory = SpoolDirectory(folder)
+    (tmp_path / "elsewhere").write_text("precious")
+    (directory.path / "message-link").symlink_to(tmp_path / "elsewhere")
+    (directory.path / "message-folder").mkdir()
+    assert directory.remove_orphans() == 0
+    assert (tmp_path / "elsewhere").exists()
+
+
+def test_a_file_that_was_taken_for_an_orphan(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host that starts while we make a file may delete it; then we make another."""
+    directory, other = SpoolDirectory(folder), SpoolDirectory(folder)
+    real = tempfile.mkstemp
+    removed: list[int] = []
+
+    def mkstemp(**options: Any) -> tuple[int, str]:
+        made = real(**options)
+        if len(removed) < 2:
+            removed.append(other.remove_orphans())
+        return made
+
+    monkeypatch.setattr("tempfile.mkstemp", mkstemp)
+    with Spool(0, directory) as spool:
+        spool.write(b"x")
+        assert spool.filename().read_bytes() == b"x"
+        assert removed == [1, 1]
+        assert other.remove_orphans() == 0

@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,16 +18,24 @@ from qpsdk.errors import SetupError
 from qpsdk.host import Host
 from qpsdk.log import log, set_level
 from qpsdk.message import Connection
+from qpsdk.meter import Meter
+from qpsdk.server.admission import Admission
 from qpsdk.server.drive import Drive
 from qpsdk.server.listeners import BACKLOG, Listener, bind
 from qpsdk.server.loaded import Loaded
 from qpsdk.server.proxy import Addresses, AwaitHeader, socket_addresses
+from qpsdk.server.store import new_store
 from qpsdk.server.stream import SocketStream, connect, reason
+from qpsdk.server.threads import Threads
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
+
+ACCEPT_AT_A_TURN = 1
+"""Connections that asyncio accepts before those that stand have their turn. It tries so many times
+also where the process is out of descriptors, and each that fails comes again a second later."""
 
 FAREWELL = 5.0
 """Seconds that plugins then have for the last hooks of a connection that was cut off."""
@@ -35,20 +44,28 @@ GRACE = 30.0
 """Seconds that running transactions have to end when the host is told to stop."""
 
 
-def new_host(config: Config) -> Host:
+def new_host(config: Config, meter: Meter | None = None) -> Host:
     """A host on real sockets and threads.
+
+    Args:
+        meter: What counts already; else one is made if `config/metrics` is there.
 
     Raises:
         ConfigError: A setting is wrong.
     """
     settings = Settings.read(config)
+    run_blocking = Threads(settings.max_threads).run
+    if meter is None and settings.metrics is not None:
+        meter = Meter()
     return Host(
         configuration=config,
         settings=settings,
         connect=connect,
-        run_blocking=asyncio.to_thread,
+        run_blocking=run_blocking,
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
+        store=new_store(config, settings, run_blocking, time.time),
+        meter=meter,
     )
 
 
@@ -64,6 +81,7 @@ class Server:
 
     Attributes:
         endpoints: Where it listens, with the ports that port 0 became.
+        stopping: It was told to stop, and ends what it has begun.
     """
 
     def __init__(
@@ -84,12 +102,18 @@ class Server:
         self._endings: set[asyncio.Task[None]] = set()
         self._listen = listen
         self._observer = observer
+        self._admission = Admission(host.settings)
         self._sessions: dict[Drive, Session] = {}
         self._headers: set[AwaitHeader] = set()
         self._all_ended = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
         self._servers: list[asyncio.Server] = []
         self._listeners: list[Listener] = []
+
+    @property
+    def host(self) -> Host:
+        """What the plugins are given to whom the next client comes."""
+        return self._loaded.host
 
     async def __aenter__(self) -> "Server":
         """Begin to accept.
@@ -100,6 +124,8 @@ class Server:
         async with AsyncExitStack() as undo:
             await self._loaded.start()
             undo.push_async_callback(self._loaded.end)
+            self._handle_failures(self._admission.accept_failed)
+            undo.callback(self._handle_failures, None)
             undo.push_async_callback(self._close_listeners)
             for at in self._listen:
                 await self._open(at)
@@ -116,7 +142,7 @@ class Server:
         Args:
             grace: Seconds they have for it.
         """
-        self._stopping = True
+        self.stopping = True
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
         for header in list(self._headers):
@@ -131,6 +157,10 @@ class Server:
         for loaded in [*self._retired, self._loaded]:
             await loaded.end()
         await asyncio.gather(*self._endings)
+        self._handle_failures(None)
+
+    def _handle_failures(self, handler: Callable[..., None] | None) -> None:
+        asyncio.get_running_loop().set_exception_handler(handler)
 
     async def reload(self) -> None:
         """Take up the config and the plugins as they are now, for the clients to come.
@@ -141,7 +171,7 @@ class Server:
             SetupError: Something is wrong with what is new; all goes on as it was.
         """
         before = self._loaded
-        loaded = Loaded(new_host(before.host.configuration.reread()))
+        loaded = Loaded(new_host(before.host.configuration.reread(), before.host.meter))
         async with AsyncExitStack() as undo:
             undo.callback(before.lend_log)
             undo.push_async_callback(loaded.end)
@@ -149,6 +179,7 @@ class Server:
                 _check_tls(loaded.host, listener.endpoint)
             await loaded.start()
             undo.pop_all()
+        loaded.host.follow(before.host)
         set_level(loaded.host.settings.loglevel)
         loaded.tell()
         self._loaded = loaded
@@ -181,7 +212,8 @@ class Server:
                     begin = partial(begin, cleanup_socket=False)  # that is for its owner
             new_stream = partial(self._new_stream, listener.tls)
             try:
-                server = await begin(new_stream, sock=listener.socket, backlog=BACKLOG)
+                server = await begin(new_stream, sock=listener.socket, backlog=ACCEPT_AT_A_TURN)
+                listener.socket.listen(BACKLOG)
             except OSError as error:
                 told = f"cannot listen on {listener.endpoint}: {reason(error)}"
                 raise SetupError(told) from None
@@ -224,26 +256,47 @@ class Server:
 
     def _begin(self, tls: bool, stream: SocketStream, addresses: Addresses) -> None:
         loaded = self._loaded
-        loaded.lend_log()
         host = loaded.host
+        ip, descriptor = addresses.remote_ip, stream.transport.get_extra_info("socket").fileno()
+        refusal = self._admission.admit(ip, host.settings, descriptor)
+        if refusal is not None:
+            stream.refuse(b"" if tls else refusal.reply.wire)
+            if host.meter is not None:
+                host.meter.refuse(refusal.limit)
+            return
+        loaded.lend_log()
+        if host.meter is not None:
+            host.meter.connections += 1
         connection = Connection(host.new_id())
         connection.remote_ip, connection.remote_port = addresses.remote_ip, addresses.remote_port
         connection.local_ip, connection.local_port = addresses.local_ip, addresses.local_port
-        if tls and host.tls is not None:
-            connection.tls_to_start = host.tls()
-        session = Session(stream, connection, loaded.dispatcher, host, self._observer)
-        stream.set_timeout(session.settings.timeout)
-        drive = Drive(session.run(), partial(self._ended, loaded))
+        try:
+            if tls and host.tls is not None:
+                connection.tls_to_start = host.tls()
+            session = Session(stream, connection, loaded.dispatcher, host, self._observer)
+        except BaseException:
+            self._admission.release(ip)
+            stream.abort()
+            raise
+        settings = session.settings
+        # The session is polite about it, at the next byte; this is for who takes our replies a
+        # byte at a time.
+        end = 2 * settings.session_timeout + settings.timeout if settings.session_timeout else None
+        stream.set_timeout(settings.timeout, end)
+        drive = Drive(session.run(), partial(self._ended, loaded, ip))
         self._sessions[drive] = session
         loaded.clients += 1
         stream.drive_with(drive.wake)
-        if self._stopping:
+        if self.stopping:
             session.stop()
         drive.wake()
 
-    def _ended(self, loaded: Loaded, drive: Drive, error: BaseException | None) -> None:
+    def _ended(self, loaded: Loaded, ip: str, drive: Drive, error: BaseException | None) -> None:
+        self._admission.release(ip)
         del self._sessions[drive]
         loaded.clients -= 1
+        if loaded.host.meter is not None:
+            loaded.host.meter.ended += 1
         self._end_unused(loaded)
         if not self._sessions:
             self._all_ended.set()

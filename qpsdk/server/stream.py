@@ -84,13 +84,22 @@ class SocketStream(asyncio.Protocol):
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    def set_timeout(self, io_timeout: float) -> None:
-        """Have the peer take or give a byte in so many seconds, in place of the first limit."""
-        if io_timeout != self._io_timeout:
+    def set_timeout(self, io_timeout: float, session_timeout: float | None = None) -> None:
+        """Have other limits, in seconds, than those that the stream was made with.
+
+        Args:
+            io_timeout: The peer has to take or give a byte.
+            session_timeout: The connection has to end, from now.
+        """
+        now, timer = self._loop.time(), self._timer
+        if session_timeout is not None:
+            self._deadline = now + session_timeout
+        ends_first = timer is not None and timer.when() > (self._deadline or timer.when())
+        if io_timeout != self._io_timeout or ends_first:
             self._io_timeout = io_timeout
-            if self._timer is not None:
-                self._timer.cancel()
-            self._set_timer(self._loop.time() + io_timeout)
+            if timer is not None:
+                timer.cancel()
+            self._set_timer(now + io_timeout)
 
     # What the transport tells us
 
@@ -257,6 +266,11 @@ class SocketStream(asyncio.Protocol):
         finally:
             limit.cancel()
 
+    def refuse(self, reply: bytes) -> None:
+        """Say one thing, and close without waiting for anything."""
+        self.transport.write(reply)
+        self.transport.close()
+
     def abort(self) -> None:
         self._lost_callback = None
         self.transport.abort()
@@ -363,21 +377,17 @@ class SocketStream(asyncio.Protocol):
             self._unsent, self._waiting_since = unsent, now
         waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
-            self._stall("the time for the whole session is over")
+            self._error = self._error or StreamTimeoutError(
+                "the time for the whole session is over"
+            )
+            if waiting:
+                self._fail(self._error)
         elif waiting and now >= self._waiting_since + self._io_timeout:
-            self._stall(f"no progress for {self._io_timeout:g} s")
+            self._set_timer(now + self._io_timeout)
+            self._fail(StreamTimeoutError(f"no progress for {self._io_timeout:g} s"))
         else:
             since = self._waiting_since if waiting else now
             self._set_timer(max(since + self._io_timeout, now + 0.01))
-
-    def _stall(self, text: str) -> None:
-        error = StreamTimeoutError(text)
-        if self._deadline is not None:  # over for good
-            self._error = self._error or error
-        else:
-            self._set_timer(self._loop.time() + self._io_timeout)
-        if self._waits:
-            self._fail(error)
 
 
 @coroutine

@@ -4,6 +4,7 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+import sys
 from collections.abc import Callable, Collection
 from typing import Final, Literal
 
@@ -39,6 +40,7 @@ class Engine:
     r"""One conversation.
 
     `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
+    `requests` counts the whole lines and messages that have come.
 
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
@@ -59,9 +61,12 @@ class Engine:
         "_bad_commands",
         "_buffer",
         "_command",
+        "_commands",
         "_decoder",
         "_ended",
         "_exchange",
+        "_max_commands",
+        "_max_refusals",
         "_me",
         "_message_size",
         "_out",
@@ -69,6 +74,7 @@ class Engine:
         "_position",
         "_recipients",
         "_refusal",
+        "_refusals",
         "_searched",
         "_skipping",
         "_unparsed",
@@ -77,6 +83,7 @@ class Engine:
         "bare_newline",
         "limits",
         "on_refusal",
+        "requests",
         "state",
     )
 
@@ -100,6 +107,7 @@ class Engine:
         self.auth_offered = False  # MAIL may have a parameter AUTH=
         self.state = State.CONNECTED
         self.on_refusal: Callable[[bytes, Reply], None] | None = None
+        self.requests = 0
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
@@ -114,7 +122,9 @@ class Engine:
         self._message_size: int | None = None  # of a message whose end is to be told
         self._refusal: Reply | None = None
         self._recipients = 0
-        self._bad_commands = 0
+        self._commands = self._bad_commands = self._refusals = 0  # since the last message taken
+        self._max_commands = self.limits.commands or sys.maxsize
+        self._max_refusals = self.limits.refusals or sys.maxsize
         self._unparsed = unparsed
         self._unread = b""  # the arguments of a command that came as Unparsed
 
@@ -175,8 +185,10 @@ class Engine:
         if accepted is None:
             accepted = reply.accepted
         self.state = STEPS[step][self.state][0 if accepted else 1]
-        if step == FINAL_DOT and accepted:
-            self._bad_commands = 0  # a relay may keep its connection for a very long time
+        if not accepted:
+            self._refusals += 1
+        elif step == FINAL_DOT:  # a relay may keep its connection for a very long time
+            self._commands = self._bad_commands = self._refusals = 0
         if step == "RCPT":
             self._recipients += accepted
         if self.state is State.MESSAGE:
@@ -254,6 +266,7 @@ class Engine:
                 self._position = self._searched
             return None
         self._position = self._searched = end + 1
+        self.requests += 1
         if self._skipping or end + 1 - start > limit:
             self._skipping = False
             exchange, self._exchange = self._exchange, None
@@ -265,6 +278,12 @@ class Engine:
         self._command = line
         word, arguments = split(line)
         verb = word.upper().decode("ascii", "replace")
+        self._commands += 1
+        too_many = self._commands > self._max_commands
+        if (too_many or self._refusals >= self._max_refusals) and verb != "QUIT":
+            what = "commands without a message" if too_many else "refused commands"
+            self._send_away(f"Too many {what}")
+            return None
         reader = READERS.get(verb)
         if reader is None:
             self._command = b""
@@ -326,10 +345,13 @@ class Engine:
         self._bad_commands += 1
         if self._bad_commands < self.limits.bad_commands:
             return True
-        text = f"{self._me} Too many bad commands, closing the connection"
+        self._send_away("Too many bad commands")
+        return False
+
+    def _send_away(self, why: str) -> None:
+        text = f"{self._me} {why}, closing the connection"
         self._refuse(Reply.make(421, text, "4.7.0"))
         self.close()
-        return False
 
     # Messages
 
@@ -349,6 +371,7 @@ class Engine:
         if rest is not None:
             self._decoder = None
             self._message_size = decoder.size
+            self.requests += 1
         if message and self._refusal is None:
             return Block(message)
         return self.next_event() if rest is not None else None

@@ -17,6 +17,14 @@ MAX_BAD_COMMANDS = 20
 """Commands that make no sense before the client is sent away (RFC 5321, 4.3.2 and 7.8 leave
 it to the server)."""
 
+MAX_COMMANDS = 10_000
+"""Commands since the last message that was taken: what a client may ask for and bring nothing. A
+message for `MAX_RECIPIENTS` takes a tenth of them."""
+
+MAX_REFUSALS = 100
+"""Commands that were refused since the last message that was taken: a list of addresses that are
+gone has some of them, a client that guesses addresses or passwords has nothing else."""
+
 MAX_RECEIVED = 100
 """Received fields that a message may come with; more of them mean a loop (RFC 5321, 6.3)."""
 
@@ -34,13 +42,17 @@ class Limits:
 
     Attributes:
         message: Octets of a message, line ends counted as two (RFC 1870); 0 for no limit.
+        commands: 0 for no limit.
+        refusals: 0 for no limit.
     """
 
     message: int = 0
     command_line: int = MAX_COMMAND_LINE
     recipients: int = MAX_RECIPIENTS
     header: int = MAX_HEADER
+    commands: int = MAX_COMMANDS
     bad_commands: int = MAX_BAD_COMMANDS
+    refusals: int = MAX_REFUSALS
     received: int = MAX_RECEIVED
     auth_line: int = MAX_AUTH_LINE
     failed_auth: int = MAX_FAILED_AUTH

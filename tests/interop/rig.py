@@ -49,11 +49,15 @@ class Answer(NamedTuple):
 class Client:
     """An SMTP client of raw bytes, which holds every reply line to RFC 5321's grammar."""
 
-    def __init__(self, address: tuple[str, int] | str, *, greeted: bool = True) -> None:
-        """`address` is host and port, or the path of a unix socket."""
+    def __init__(
+        self, address: tuple[str, int] | str, *, greeted: bool = True, source: str = ""
+    ) -> None:
+        """`address` is host and port, or the path of a unix socket; `source` our own address."""
         family = socket.AF_UNIX if isinstance(address, str) else socket.AF_INET
         self.socket = socket.socket(family)
         self.socket.settimeout(PATIENCE)
+        if source:
+            self.socket.bind((source, 0))
         try:
             self.socket.connect(address)
         except OSError:
@@ -217,9 +221,9 @@ class RunningHost:
         host, _, port = self.listen.removeprefix("tls:").rpartition(":")
         self.address = (host, int(port)) if port.isdigit() else ("", 0)
 
-    def connect(self, *, greeted: bool = True) -> Client:
-        """A new client of it."""
-        return Client(self.address, greeted=greeted)
+    def connect(self, *, greeted: bool = True, source: str = "") -> Client:
+        """A new client of it, which may come from another loopback address."""
+        return Client(self.address, greeted=greeted, source=source)
 
     def log(self) -> str:
         """What it has written to standard error."""
@@ -237,6 +241,11 @@ class RunningHost:
     def descriptors(self) -> int:
         """How many file descriptors it has open."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def cpu(self) -> float:
+        """Seconds of processor time that it has used."""
+        times = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self, name: str) -> int:
         """A value of /proc/PID/status in kB, such as VmRSS or VmHWM."""

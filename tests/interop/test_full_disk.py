@@ -44,7 +44,11 @@ def test_a_full_disk(tmp_path: Path, fake: FakeServer) -> None:
     spool.mkdir(mode=0o700)
     before = len(fake.messages)
     with running_host(
-        tmp_path, fake.address, wrapper=_private_mount(spool), size_threshold="0"
+        tmp_path,
+        fake.address,
+        wrapper=_private_mount(spool),
+        size_threshold="0",
+        min_free_disk="0",
     ) as host:
         log = _refused(host)
         lines = log.splitlines()
@@ -74,7 +78,11 @@ def test_two_clients_on_a_full_disk(tmp_path: Path, fake: FakeServer) -> None:
     spool.mkdir(mode=0o700)
     with (
         running_host(
-            tmp_path, fake.address, wrapper=_private_mount(spool), size_threshold="1000"
+            tmp_path,
+            fake.address,
+            wrapper=_private_mount(spool),
+            size_threshold="1000",
+            min_free_disk="0",
         ) as host,
         host.connect() as greedy,
         host.connect() as modest,
@@ -86,3 +94,23 @@ def test_two_clients_on_a_full_disk(tmp_path: Path, fake: FakeServer) -> None:
         assert modest.deliver(b"Subject: modest\n\n").code == 250
         assert greedy.ask(b".").code == 452
     assert without_received(fake.take().message) == b"Subject: modest\n\n"
+
+
+def test_a_disk_that_is_kept_free(tmp_path: Path, fake: FakeServer) -> None:
+    """With min_free_disk the disk is never full; SIZE tells who would fill it before it sends."""
+    spool = tmp_path / "spool"
+    spool.mkdir(mode=0o700)
+    wrapper = _private_mount(spool)
+    with (
+        running_host(tmp_path, fake.address, wrapper=wrapper, min_free_disk="500000") as host,
+        host.connect() as client,
+    ):
+        client.hello()
+        assert client.ask(b"MAIL FROM:<sender@example.org> SIZE=600000").code == 452
+        assert client.deliver(LARGE).code == 452
+        assert client.deliver(b"Subject: x\n\n" + b"x" * 76 * 4000 + b"\n").code == 250
+        lines = host.log().splitlines()
+    assert len(lines) == 2
+    assert "LOGERROR" in lines[0]
+    assert "a message of 600000 bytes was put off: min_free_disk is 500000, " in lines[0]
+    assert "cannot write to the spool: [Errno 28] min_free_disk is 500000, " in lines[1]

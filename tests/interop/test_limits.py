@@ -1,11 +1,22 @@
 """What the config allows a client, and what it does to a message."""
 
+import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.interop.rig import FakeServer, eventually, running_host, without_received
+from tests.interop.rig import (
+    PATIENCE,
+    Client,
+    FakeServer,
+    RunningHost,
+    ScriptedServer,
+    eventually,
+    running_host,
+    without_received,
+)
 
 
 def test_databytes(tmp_path: Path, fake: FakeServer) -> None:
@@ -97,7 +108,8 @@ def test_a_silent_client_times_out(tmp_path: Path, fake: FakeServer, step: str) 
                 client.begin()
                 client.send(b"Subject: x\r\n\r\nbody\r\n")
             started = time.monotonic()
-            assert [answer.code for answer in client.rest()] in ([], [421])
+            told = b"4.4.2 mx.example.com You said nothing for too long"
+            assert client.rest() == [(421, told)]
             assert 0.5 < time.monotonic() - started < 4
         assert eventually(lambda: not host.spooled())
         assert "LOGCRIT" not in host.log()
@@ -105,9 +117,12 @@ def test_a_silent_client_times_out(tmp_path: Path, fake: FakeServer, step: str) 
 
 
 def test_a_slow_client_does_not_time_out(tmp_path: Path, fake: FakeServer) -> None:
-    """The time limit is for silence: a client that trickles has all the time it needs."""
+    """That limit is for silence: without a lowest rate, who trickles has all the time it needs."""
     message = b"Subject: slow\r\n\r\nbody\r\n.\r\n"
-    with running_host(tmp_path, fake.address, timeout="1") as host, host.connect() as client:
+    with (
+        running_host(tmp_path, fake.address, timeout="1", min_data_rate="0") as host,
+        host.connect() as client,
+    ):
         client.hello()
         client.begin()
         for byte in message:
@@ -115,3 +130,193 @@ def test_a_slow_client_does_not_time_out(tmp_path: Path, fake: FakeServer) -> No
             time.sleep(0.06)
         assert client.reply().code == 250
     assert without_received(fake.take().message) == b"Subject: slow\n\nbody\n"
+
+
+@pytest.mark.parametrize("step", ["greeted", "data"])
+def test_slow_loris(tmp_path: Path, fake: FakeServer, step: str) -> None:
+    """A client that sends a byte now and then, command or message, is sent away in time."""
+    with running_host(
+        tmp_path, fake.address, timeout="1", loglevel="LOGNOTICE", size_threshold="0"
+    ) as host:
+        with host.connect() as client:
+            if step == "data":
+                client.hello()
+                client.begin()
+            started = time.monotonic()
+            for _ in range(40):
+                time.sleep(0.1)
+                try:
+                    client.send(b"x")
+                except ConnectionError:
+                    break
+            (answer,) = client.rest()
+        told = "4.4.2 mx.example.com You send too slowly"
+        assert (answer.code, answer.text) == (421, told.encode())
+        assert time.monotonic() - started < 6
+        assert eventually(lambda: not host.spooled())
+        assert f"sent away: 421 {told}" in host.log()
+    assert fake.messages == []
+
+
+def test_a_connection_that_lasts(tmp_path: Path, fake: FakeServer) -> None:
+    """After session_timeout a client that still has mail is asked to connect again."""
+    with (
+        running_host(tmp_path, fake.address, session_timeout="1", loglevel="LOGNOTICE") as host,
+        host.connect() as client,
+    ):
+        client.hello()
+        assert client.deliver(b"Subject: one\n\n").code == 250
+        time.sleep(1.1)
+        answer = client.ask(b"MAIL FROM:<sender@example.org>")
+        told = "4.3.2 mx.example.com This connection has lasted too long"
+        assert (answer.code, answer.text) == (421, told.encode())
+        assert client.rest() == []
+        assert f"sent away: 421 {told}" in host.log()
+
+
+def test_max_connections_per_address(tmp_path: Path, fake: FakeServer) -> None:
+    """One address has so many connections at a time, the others theirs."""
+    with (
+        running_host(tmp_path, fake.address, max_connections_per_address="2") as host,
+        host.connect(source="127.0.0.2") as first,
+        host.connect(source="127.0.0.2") as second,
+    ):
+        with host.connect(source="127.0.0.2", greeted=False) as third:
+            (answer,) = third.rest()
+        told = b"4.7.0 mx.example.com Too many connections from your address, try again later"
+        assert answer == (421, told)
+        with host.connect(source="127.0.0.3") as other:
+            other.hello()
+            assert other.deliver(b"Subject: other\n\n").code == 250
+        assert first.ask(b"QUIT").code == 221
+        first.close()
+        assert eventually(lambda: _greets(host, "127.0.0.2"))
+        assert second.ask(b"QUIT").code == 221
+        assert "LOGWARN 127.0.0.2 refused: max_connections_per_address is 2" in host.log()
+
+
+def test_max_connections(tmp_path: Path, fake: FakeServer) -> None:
+    """All addresses together have so many."""
+    with running_host(tmp_path, fake.address, max_connections="2") as host:
+        with host.connect(), host.connect(source="127.0.0.2"):
+            with host.connect(source="127.0.0.3", greeted=False) as third:
+                (answer,) = third.rest()
+            told = b"4.3.2 mx.example.com Too many connections, try again later"
+            assert answer == (421, told)
+        assert eventually(lambda: _greets(host, "127.0.0.3"))
+        assert "LOGWARN 127.0.0.3 refused: max_connections is 2" in host.log()
+
+
+def _greets(host: RunningHost, source: str) -> bool:
+    with host.connect(source=source, greeted=False) as client:
+        return client.reply().code == 220
+
+
+def test_max_forwards(tmp_path: Path, scripted: ScriptedServer) -> None:
+    """While so many messages are being forwarded the next one waits; then it is forwarded too."""
+    go_on = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        scripted.package(connection)
+        assert go_on.wait(PATIENCE)
+        connection.sendall(b"4:Kyes,")
+
+    scripted.script = script
+    with (
+        running_host(tmp_path, scripted.address, max_forwards="1") as host,
+        host.connect() as one,
+        host.connect() as other,
+    ):
+        for client in (one, other):
+            client.hello()
+            client.begin()
+            client.send(b"Subject: x\r\n\r\n.\r\n")
+        assert eventually(lambda: scripted.packages == 1)
+        assert not eventually(lambda: scripted.packages > 1, 0.3)
+        go_on.set()
+        assert [client.reply().code for client in (one, other)] == [250, 250]
+        assert scripted.packages == 2
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines", "told"),
+    [
+        (
+            {"max_commands": "10"},
+            [b"NOOP"] * 11,
+            "4.7.0 mx.example.com Too many commands without a message, closing the connection",
+        ),
+        (
+            {"max_refusals": "3"},
+            [b"EHLO x", b"MAIL FROM:<a@example.org>", *[b"RCPT TO:<a@nowhere.example>"] * 4],
+            "4.7.0 mx.example.com Too many refused commands, closing the connection",
+        ),
+        (
+            {"max_bad_commands": "2"},
+            [b"RCPT", b"DATA"],
+            "4.7.0 mx.example.com Too many bad commands, closing the connection",
+        ),
+    ],
+)
+def test_commands(
+    tmp_path: Path, fake: FakeServer, settings: dict[str, str], lines: list[bytes], told: str
+) -> None:
+    """Who asks too much, is refused too much or talks nonsense is sent away."""
+    with (
+        running_host(tmp_path, fake.address, loglevel="LOGNOTICE", **settings) as host,
+        host.connect() as client,
+    ):
+        answers = [client.ask(line) for line in lines]
+        assert answers[-1] == (421, told.encode())
+        assert 421 not in [answer.code for answer in answers[:-1]]
+        assert client.rest() == []
+        assert f"sent away: 421 {told}" in host.log()
+
+
+def test_max_recipients_and_header(tmp_path: Path, fake: FakeServer) -> None:
+    """One recipient more is put off, and the message goes to the others; a longer header is 552."""
+    with (
+        running_host(tmp_path, fake.address, max_recipients="2", max_header="1000") as host,
+        host.connect() as client,
+    ):
+        client.hello()
+        assert client.ask(b"MAIL FROM:<sender@example.org>").code == 250
+        codes = [client.ask(b"RCPT TO:<%d@example.com>" % n).code for n in range(3)]
+        assert codes == [250, 250, 452]
+        assert client.ask(b"DATA").code == 354
+        assert client.ask(b"Subject: x\r\n\r\n.").code == 250
+        assert len(fake.take().recipients) == 2
+        assert client.deliver(b"Subject: " + b"x" * 900 + b"\n\n").code == 250
+        assert client.deliver(b"Subject: x\n" + b"X-Y: zzz\n" * 120 + b"\n").code == 552
+
+
+def test_what_a_killed_host_has_left(tmp_path: Path, fake: FakeServer) -> None:
+    """A host that starts removes the spool files of one that was killed, not those of another."""
+    spool = str(tmp_path / "spool")
+
+    def begin(client: Client) -> None:
+        client.hello()
+        client.begin()
+        client.send(b"Subject: x\r\n\r\n")
+
+    with (
+        running_host(tmp_path / "a", fake.address, size_threshold="0", spool_dir=spool) as living,
+        running_host(tmp_path / "b", fake.address, size_threshold="0", spool_dir=spool) as killed,
+        living.connect() as client,
+        killed.connect() as victim,
+    ):
+        begin(client)
+        assert eventually(lambda: len(living.spooled()) == 1)
+        (its_file,) = living.spooled()
+        begin(victim)
+        assert eventually(lambda: len(living.spooled()) == 2)
+        killed.process.kill()
+        killed.process.wait()
+        assert len(living.spooled()) == 2
+        with running_host(tmp_path / "c", fake.address, spool_dir=spool) as next_one:
+            assert living.spooled() == [its_file]
+            told = f"{spool}: removed what a host has left that has died, files: 1"
+            assert f"LOGWARN {told}\n" in next_one.log()
+        assert client.ask(b".").code == 250
+        assert living.log() == ""
+    assert without_received(fake.take().message) == b"Subject: x\n\n"

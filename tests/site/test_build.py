@@ -1,5 +1,6 @@
 """The site builds without a warning, and its pages ask no other host for anything."""
 
+import platform
 import re
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
+import qpsdk
+import qpsdk.testing
 from tests.site.rig import ROOT
 
 LOADS = {
@@ -21,6 +24,8 @@ LOADS = {
     "video": "src",
 }
 """The attributes whose address a browser fetches by itself; a reader's click is no such thing."""
+
+PAGES_OF_THEIR_OWN = {"qpsdk.netstring", "qpsdk.qmqp", "qpsdk.__version__"}
 
 ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 
@@ -118,6 +123,42 @@ def test_included_files_are_shown(site: Path) -> None:
     page = text(site / "how-to" / "from-qpsmtpd" / "index.html")
     for name in ("MyRcptCheck(Plugin)", "RcptOkChild(RcptOk)", "NewCommand(Plugin)"):
         assert f"class {name}:" in page
+
+
+def test_public_names_have_a_place(site: Path) -> None:
+    """Each public name is an anchor of the reference, where links to it go."""
+    pages = [page.read_text() for page in (site / "reference").rglob("*.html")]
+    anchors = set(re.findall(r'id="(qpsdk[\w.]*)"', "".join(pages)))
+    for module in (qpsdk, qpsdk.netstring, qpsdk.qmqp, qpsdk.testing):
+        names = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert names - anchors - PAGES_OF_THEIR_OWN == set()
+
+
+def test_docstrings_are_shown_as_meant(site: Path) -> None:
+    """A doctest is code and no quotation, and what is raised leads to its exception."""
+    page = (site / "reference/api/netstring/index.html").read_text()
+    assert "<blockquote>" not in page
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in page
+    assert 'href="../errors/#qpsdk.NetstringError"' in page
+
+
+def test_every_page_says_its_version(site: Path) -> None:
+    """At the foot of a page is the version of the package that it was made and tested with."""
+    stamp = f"qpsdk {qpsdk.__version__}, run on Python {platform.python_version()}"
+    pages = [page for page in site.rglob("*.html") if page.name != "404.html"]
+    assert [page for page in pages if stamp not in page.read_text()] == []
+
+
+def test_pictures_are_in_their_pages(site: Path) -> None:
+    """Each picture is drawn where a page asks for it."""
+    for page, name in (
+        ("reference/order", "states"),
+        ("reference/hooks", "dispatch"),
+        ("explanation/qmqp", "package"),
+        ("explanation/design", "way"),
+    ):
+        html = (site / page / "index.html").read_text()
+        assert f'<div class="diagram" id="diagram-{name}" tabindex="0">\n<svg viewBox=' in html
 
 
 def test_a_notebook_page_shows_what_its_cells_print(site: Path) -> None:
