@@ -40,7 +40,8 @@ PAGES: Final = {
         "A plugin is a subclass of [Plugin][qpsdk.Plugin] with methods named after"
         " [hooks](../hooks.md). What it answers is a [constant](../constants.md), alone or with a"
         " message.",
-        names="Plugin Result blocking RejectMixin AddressList NetworkList Listed log_line",
+        names="Plugin Result blocking RejectMixin AddressList NetworkList Listed network_of"
+        " log_line",
     ),
     "message": Page(
         "Connection and transaction",
@@ -57,7 +58,7 @@ PAGES: Final = {
         "The host and its streams",
         "What a plugin may ask of the program that runs it: settings, a clock, connections to"
         " elsewhere. It is `self.qp`. A test lends memory for all of these.",
-        names="Host Endpoint Stream",
+        names="Host Endpoint Stream Store MemoryStore",
     ),
     "errors": Page(
         "Errors",

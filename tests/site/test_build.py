@@ -3,17 +3,14 @@
 import platform
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
-
-import pytest
+from urllib.parse import unquote
 
 import qpsdk
 import qpsdk.testing
-
-ROOT = Path(__file__).parent.parent
+from tests.site.rig import ROOT
 
 LOADS = {
     "audio": "src",
@@ -31,21 +28,6 @@ LOADS = {
 PAGES_OF_THEIR_OWN = {"qpsdk.netstring", "qpsdk.qmqp", "qpsdk.__version__"}
 
 ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a site built as `make docs` does."""
-    folder = tmp_path_factory.mktemp("site")
-    build = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
-    return folder
 
 
 def test_make_docs() -> None:
@@ -88,6 +70,40 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     found = list(loads(site))
     assert found
     assert [(path, address) for path, address in found if ELSEWHERE.match(address)] == []
+
+
+class _Links(HTMLParser):
+    """Collects where a page's links lead, and what in it can be led to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places = {""}
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.places |= {found.get("id") or "", (found.get("name") if tag == "a" else "") or ""}
+        if tag == "a" and (link := found.get("href")):
+            self.links.append(link)
+
+
+def test_links_lead_somewhere(site: Path) -> None:
+    """Each link inside the site has its file, and its place there; also in generated pages."""
+    pages = {path: _Links(path) for path in site.rglob("*.html")}
+    lost: list[str] = []
+    for path, page in pages.items():
+        for link in page.links:
+            address, _, place = link.partition("#")
+            if ELSEWHERE.match(address) or address.startswith("mailto:"):
+                continue
+            base = site if address.startswith("/") else path.parent
+            target = (base / unquote(address).lstrip("/")).resolve() if address else path
+            if target.is_dir():
+                target /= "index.html"
+            if not target.is_file() or (target in pages and place not in pages[target].places):
+                lost.append(f"{path.relative_to(site)}: {link}")
+    assert lost == []
 
 
 def text(page: Path) -> str:
@@ -167,7 +183,7 @@ def test_chapters_can_be_taken_home(site: Path) -> None:
 def test_drawings_and_answers_are_in_the_page(site: Path) -> None:
     """A package is drawn in HTML, and an answer waits, folded, with its code in colours."""
     page = (site / "tutorial/04_qmqp/index.html").read_text()
-    assert '<span style="opacity:.7;font-style:italic">  recipient</span>' in page
+    assert '<span style="opacity:.8;font-style:italic">  recipient</span>' in page
     assert page.count('<details class="success">') == 3
     answer = page.partition("<summary>Answer</summary>")[2].partition("</details>")[0]
     assert '<span class="nb">print</span>' in answer
