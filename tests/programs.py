@@ -12,9 +12,11 @@ from typing import NoReturn
 import pytest
 
 PACKAGES = {
+    "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
     "haproxy": "haproxy",
     "openssl": "openssl",
+    "perl": "perl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "postconf": "postfix",
