@@ -1,4 +1,4 @@
-"""The fleet of docs/how-to/scale-out.md on loopback addresses, from the files that the page shows."""
+"""The fleet of docs/how-to/scale-out.md on loopback, from the files that the page shows."""
 
 import csv
 import os

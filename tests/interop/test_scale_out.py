@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tests.interop.fleet import HOSTS, Fleet, fleet
+from tests.interop.fleet import Fleet, fleet
 from tests.interop.rig import Client, eventually, wire
 
 CLIENTS = 12
 SENDERS = [f"127.{200 + number}.0.1" for number in range(CLIENTS)]
 """Addresses of different networks, since greylisting looks at those."""
 
-HEADER = b"From: a@example.org\nDate: Mon, 23 Nov 2026 12:00:00 +0000\nMessage-Id: <%s@example.org>\n\n"
+HEADER = (
+    b"From: a@example.org\nDate: Mon, 23 Nov 2026 12:00:00 +0000\nMessage-Id: <%s@example.org>\n\n"
+)
 _DELIVERED = re.compile(
     rb"\tby mx\.example\.net \(Postfix\) with QMQP id (?P<id>\w+)\n.*?"
     rb"\nReceived: from \S+ \(\S*? ?\(?\[(?P<client>[0-9.]+)\]\)?\).*?"
@@ -209,7 +211,7 @@ def test_one_of_each_kind_dies(running: Fleet) -> None:
 
 def host_dies(running: Fleet, mail: Load) -> None:
     """The clients of the other host notice nothing, and new ones come to it."""
-        running.hosts["mx1"].kill()
+    running.hosts["mx1"].kill()
     assert eventually(lambda: not running.is_up("mx1"))
     mail.goes_on()
     running.start_host("mx1")
