@@ -40,7 +40,7 @@ PAGES_WITH_TESTS: Final = {
 }
 """Pages whose blocks depend on each other, or on programs, and the tests that run them."""
 
-DRAWINGS: Final = ("socket bytes -> smtp engine",)
+DRAWINGS: Final = ("socket bytes -> smtp engine", "clients -> HAProxy")
 """What text that is a picture begins with."""
 
 INFO: Final = re.compile(r"(?P<language>\w*)(?P<options>[^\n]*)\n")

@@ -64,7 +64,7 @@ class Fleet:
         stack.callback(self.redis.kill)
         assert eventually(lambda: self._listens(20, 6379)), "redis-server does not start"
         self.hosts: dict[str, RunningHost] = {}
-        stack.callback(lambda: [host.kill() for host in self.hosts.values()])
+        stack.callback(self._kill_hosts)
         for name in HOSTS:
             self.start_host(name)
         self.haproxy = Program(programs[0], "-W", "-f", str(self._file("haproxy.cfg")))
@@ -106,6 +106,10 @@ class Fleet:
         settings["spool_dir"] = str(self._folder / name / "spool")
         (self._folder / name).mkdir(exist_ok=True)
         self.hosts[name] = RunningHost(self._folder / name, settings, settings["listen"].strip())
+
+    def _kill_hosts(self) -> None:
+        for host in self.hosts.values():
+            host.kill()
 
     def _listens(self, host: int, port: int) -> bool:
         with socket.socket() as probe:
