@@ -108,20 +108,22 @@ class Postfix:
         """End the master and all that it has begun, as the end of their machine would."""
         pid = int((self._queue / "pid/master.pid").read_text())
         os.killpg(pid, signal.SIGKILL)
-        assert eventually(lambda: not self._listens())
+        # Until it is gone, another one is not let in.
+        assert eventually(lambda: self._run("status", check=False) != 0 and not self._listens())
 
     def close(self) -> None:
         """End it, and remove all that it has."""
         self._run("stop", check=False)
         self._temporary.cleanup()
 
-    def _run(self, command: str, *, check: bool = True) -> None:
-        subprocess.run(
+    def _run(self, command: str, *, check: bool = True) -> int:
+        done = subprocess.run(
             [needs("postfix"), "-c", str(self._config), command],
             capture_output=True,
             timeout=2 * PATIENCE,
             check=check,
         )
+        return done.returncode
 
     def _listens(self) -> bool:
         with socket.socket() as probe:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.interop.fleet import Fleet, fleet
+from tests.interop.postfix import Postfix
 from tests.interop.rig import Client, eventually, wire
 
 CLIENTS = 12
@@ -147,8 +148,7 @@ class Load:
                     client.ask(b"QUIT")
             except (EOFError, ConnectionError):
                 self.lost += 1
-            if message is not None:
-                time.sleep(0.05)
+            time.sleep(0.02)
 
     def compose(self, number: int, count: int) -> Message:
         """The next message of a client; each tenth is large."""
@@ -198,12 +198,15 @@ def test_one_of_each_kind_dies(running: Fleet) -> None:
     with load(running) as mail:
         mail.goes_on(100)
         host_dies(running, mail)
-        postfix_dies(running, mail)
+        for postfix in running.postfixes:
+            postfix_dies(postfix, mail)
         redis_dies(running, mail)
         haproxy_reloads(running, mail)
         haproxy_dies(running, mail)
         mail.goes_on()
-    assert eventually(lambda: not any(postfix.queued() for postfix in running.postfixes))
+    for postfix in running.postfixes:
+        assert eventually(lambda postfix=postfix: postfix.queued() == 0), postfix.log()
+        assert postfix.delivered()
     balance(running, mail)
     for host in running.hosts.values():
         assert "Traceback" not in host.log()
@@ -220,12 +223,12 @@ def host_dies(running: Fleet, mail: Load) -> None:
     assert eventually(lambda: mail.served["mx1"] > before)
 
 
-def postfix_dies(running: Fleet, mail: Load) -> None:
+def postfix_dies(postfix: Postfix, mail: Load) -> None:
     """The other one gets the mail."""
     lost = mail.lost
-    running.postfixes[0].kill()
+    postfix.kill()
     mail.goes_on()
-    running.postfixes[0].start()
+    postfix.start()
     mail.goes_on()
     assert mail.lost == lost
 
