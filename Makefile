@@ -13,6 +13,8 @@ TOOLS := .venv/.tools
 FUZZER := .venv/.fuzzer
 AUDITOR := .venv/.auditor
 JUPYTER := .venv/.jupyter
+NPM := npm/node_modules/.package-lock.json
+PYODIDE := .cache/pyodide/.made
 EXTRAS := fast,site,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
@@ -23,14 +25,15 @@ export JUPYTER_CONFIG_DIR := $(CURDIR)/.cache/jupyter/config
 export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 export NO_MKDOCS_2_WARNING := 1
+export npm_config_cache := $(CURDIR)/.cache/npm
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup run demo test lint format types docs notebooks bench chaos fuzz soak audit pins clean \
-	debian
+.PHONY: help setup run demo test test-site lint format types docs notebooks bench chaos fuzz soak \
+	audit pins clean debian
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(TOOLS)  ## make .venv with the package and all its tools
 
@@ -40,12 +43,16 @@ run: site/.built  ## serve the tutorial, with a mail host and a fake QMQP server
 demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
 
-test: $(TOOLS) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
+test: $(TOOLS) $(NPM) $(PYODIDE) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
-lint: $(TOOLS)  ## check style and formatting
+test-site: $(TOOLS) $(NPM) debian  ## run all tests of the site; screenshots go to .cache/screenshots
+	@$(BIN)/pytest -n auto --dist worksteal -m "" tests/site $(ARGS)
+
+lint: $(TOOLS)  ## check style, formatting and spelling
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
+	@$(BIN)/codespell
 
 format: $(TOOLS)  ## repair what lint can repair
 	@$(BIN)/ruff check --fix
@@ -92,7 +99,8 @@ pins:  ## renew constraints.txt from the newest releases
 	@rm -rf .cache/pins
 
 clean:  ## remove all that make has made here
-	rm -rf .venv .cache .hypothesis site dist notebooks/*.ipynb notebooks/.ipynb_checkpoints
+	rm -rf .venv .cache .hypothesis site dist npm/node_modules notebooks/*.ipynb \
+		notebooks/.ipynb_checkpoints
 	find . -name __pycache__ -prune -exec rm -rf {} +
 
 # `make demo` needs the host only, which installs in seconds; the tools come on top of it.
@@ -121,14 +129,22 @@ $(JUPYTER): $(TOOLS)
 	@$(INSTALL) -e ".[notebooks]"
 	@touch $@
 
+# npm comes from PyPI, so that no Node.js has to be installed. It writes this file last.
+$(NPM): $(TOOLS) npm/package.json npm/package-lock.json npm/.npmrc
+	@scripts/npm-packages.sh
+
+# What the tests need that run in Pyodide, which is CPython 3.14.
+$(PYODIDE): $(TOOLS)
+	@scripts/pyodide-packages.sh
+
 debian: $(TOOLS)
 	@scripts/debian-packages.sh
 
 # Folders are listed too, so that a removed page counts as a change; those with a slash have the
 # name of a target. No name with a space: make would take it for several.
-site/.built: $(TOOLS) mkdocs.yml README.md \
-		$(shell find docs/ notebooks/ qpsdk -name __pycache__ -prune -o \
+site/.built: $(TOOLS) $(NPM) mkdocs.yml README.md CHANGELOG.md \
+		$(shell find docs/ notebooks/ qpsdk tests/samples -name __pycache__ -prune -o \
 			-name '*.ipynb*' -prune -o -name '* *' -prune -o -print)
 	@echo "Building the site, which runs all notebooks (a minute, once) ..."
-	@$(BIN)/mkdocs build --strict --quiet
+	@$(BIN)/mkdocs build --strict  # --quiet would make it deaf to its own warnings
 	@touch $@

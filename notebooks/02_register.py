@@ -28,7 +28,7 @@ print("qpsdk", qpsdk.__version__)
 # On a server, the file `config/plugins` names the plugins, one a line, in the order in which they
 # are asked. After the name come words:
 #
-# ```text
+# ```text title="config/plugins"
 # rcpt_ok
 # queue/qmqp_forward 192.0.2.1 628 io_timeout=20
 # ```

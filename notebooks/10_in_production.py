@@ -32,12 +32,13 @@ print("qpsdk", qpsdk.__version__)
 # you take mail? Who has it when something fails? How do you find out?
 #
 # This chapter happens in a terminal. Python types for you: `sh` runs a command, `start` one that
-# stays, and `write` a file. Three ports are used, which this page calls 2525, 628 and 25: the
+# stays, and `write` a file. Four ports are used, which this page calls 2525, 628, 25 and 9100: the
 # system gives us other ones. What differs each time, such as times and ids, is made the same.
 
 # %% tags=["static", "terminal"]
 import atexit
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -57,7 +58,7 @@ os.environ.update(COLUMNS="100", TERM="dumb", TZ="UTC")
 for name in "FORCE_COLOR", "CLICOLOR_FORCE", "CLICOLOR":
     os.environ.pop(name, None)
 
-held = {port: socket.socket() for port in ("2525", "628", "25")}
+held = {port: socket.socket() for port in ("2525", "628", "25", "9100")}
 for held_port in held.values():
     held_port.bind(("127.0.0.1", 0))
 ports = {port: str(one.getsockname()[1]) for port, one in held.items()}
@@ -66,7 +67,7 @@ ports = {port: str(one.getsockname()[1]) for port, one in held.items()}
 def real(text):
     """The text with the ports that we were given."""
     return re.sub(
-        r"127\.0\.0\.1:(2525|628|25)\b", lambda m: f"127.0.0.1:{ports[m[1]]}", text
+        r"127\.0\.0\.1:(2525|628|25|9100)\b", lambda m: f"127.0.0.1:{ports[m[1]]}", text
     )
 
 
@@ -258,7 +259,7 @@ sh("grep LOGERROR log")
 # and not every machine has one: where it cannot run, the cells that begin with `%%needs` show what
 # they have printed elsewhere.
 
-# %% tags=["static"]
+# %% tags=["static", "terminal"]
 from IPython import get_ipython
 from IPython.core.magic import register_cell_magic
 
@@ -319,7 +320,7 @@ postlog unix-dgram n - n - 1 postlogd
 
 # %% tags=["static"]
 # %%needs postfix 10_not_authorized
-uid = os.stat("/var/lib/postfix").st_uid
+uid = pwd.getpwnam("postfix").pw_uid
 for name in "queue", "data", "mail":
     Path(name).mkdir()
     if name != "queue":
@@ -604,10 +605,36 @@ sh(f"{SEND} --to bob@example.com letter.eml | tail -3")
 
 # %% tags=["static"]
 stop(host)
-stop(fake)
 for name in "max_connections_per_address", "unlimited_clients", "databytes":
     Path("config", name).unlink()
 sh("qpsdk check --config config")
+
+# %% [markdown]
+# ## Numbers
+#
+# A log says what became of one message. For what becomes of all of them there are *metrics*: numbers
+# that the host counts, and that a program such as Prometheus fetches every few seconds.
+# `config/metrics` says where from (and `pip install 'qpsdk[metrics]'` brings what it takes):
+
+# %% tags=["static"]
+from urllib.request import urlopen
+
+write("config/metrics", "127.0.0.1:9100\n")
+host = start("qpsdk serve --config config 2>log")
+sh(f"{SEND} --to bob@example.com letter.eml >told")
+stop(fake)
+sh(f"{SEND} --to bob@example.com letter.eml >told")
+
+counted = urlopen(real("http://127.0.0.1:9100/metrics")).read().decode()
+for one in counted.splitlines():
+    if re.match(r"qpsdk_(connections|messages)_total|qpsdk_forward_seconds_count", one):
+        print(same(one))
+stop(host)
+
+# %% [markdown]
+# One message was taken, and one put off, as there was no answer from the server behind. The second
+# kind is the one to be woken up for; [Watch a host](../how-to/metrics.md) has all the numbers, and
+# what to look at.
 
 # %% [markdown]
 # ## Under systemd

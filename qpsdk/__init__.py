@@ -37,17 +37,19 @@ from qpsdk.errors import (
     QMQPResponseError,
     QMQPUnconfirmedError,
     QpsdkError,
+    StoreError,
     StreamError,
 )
 from qpsdk.header import Field, Header
 from qpsdk.host import Host
-from qpsdk.lists import AddressList, Listed, NetworkList
+from qpsdk.lists import AddressList, Listed, NetworkList, network_of
 from qpsdk.log import log_line
 from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin, Result, blocking
 from qpsdk.reject import RejectMixin
 from qpsdk.reply import Reply
 from qpsdk.smtp.events import Parameters
+from qpsdk.store import MemoryStore, Store
 from qpsdk.stream import TLS, Endpoint, Stream
 
 __version__ = "0.1.0"
@@ -85,6 +87,7 @@ __all__ = [
     "Host",
     "Listed",
     "LogLevel",
+    "MemoryStore",
     "NetstringError",
     "NetworkList",
     "Outcome",
@@ -98,6 +101,8 @@ __all__ = [
     "RejectMixin",
     "Reply",
     "Result",
+    "Store",
+    "StoreError",
     "Stream",
     "StreamError",
     "Transaction",
@@ -105,5 +110,6 @@ __all__ = [
     "blocking",
     "log_line",
     "netstring",
+    "network_of",
     "qmqp",
 ]

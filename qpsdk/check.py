@@ -14,8 +14,10 @@ from qpsdk.errors import ConfigError, SetupError, StreamConnectError
 from qpsdk.host import Host
 from qpsdk.loader import PluginLine, load_lines, loglevel_hint
 from qpsdk.plugin import Plugin
+from qpsdk.server.store import new_store
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
+from qpsdk.store import MemoryStore
 from qpsdk.stream import Endpoint, Stream
 
 NEAR = 0.8
@@ -57,9 +59,15 @@ def dry_host(config: Config) -> Host:
 
     Settings that are wrong have their defaults.
     """
+    settings = _right_settings(config)
+    try:
+        store = new_store(config, settings, asyncio.to_thread, time.time)
+    except ConfigError:
+        store = MemoryStore()
     return Host(
         configuration=config,
-        settings=_right_settings(config),
+        settings=settings,
+        store=store,
         connect=_reach_nobody,
         run_blocking=asyncio.to_thread,
         new_id=lambda: "check",
@@ -83,6 +91,10 @@ def _settings(config: Config) -> Iterator[Finding]:
         for problem in setting.problems(config):
             yield Finding(setting.host or bool(setting.taken_up_by), str(problem))
     settings = _right_settings(config)
+    try:
+        new_store(config, settings, asyncio.to_thread, time.time)
+    except ConfigError as error:
+        yield Finding(True, str(error))
     if settings.spool_dir is not None:
         yield from _spool(settings.spool_dir, settings.spool_perms)
     if not _is_there(config, "listen"):

@@ -17,6 +17,7 @@ from qpsdk.hooks import HOOKS, Hook
 from qpsdk.host import HELD_LOOP, Method, RunBlocking
 from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
 from qpsdk.message import Answer, Connection, Outcome, Transaction
+from qpsdk.meter import Meter
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
 
 NO_OPINION: Final = Outcome(DECLINED)
@@ -68,6 +69,7 @@ class Dispatcher:
     Attributes:
         plugins: All of them.
         hooks: The names of the hooks that one of them has.
+        meter: Counts their times, if there is one.
     """
 
     def __init__(self, plugins: Iterable[Plugin], run_blocking: RunBlocking) -> None:
@@ -80,6 +82,7 @@ class Dispatcher:
         self._run_blocking = run_blocking
         self._steps: Mapping[str, tuple[Step, ...]] = _steps(self.plugins)
         self.hooks = frozenset(self._steps)
+        self.meter: Meter | None = None
 
     def order(self, hook: str) -> list[str]:
         """The names of the plugins that `hook` runs, in that order."""
@@ -137,6 +140,8 @@ class Dispatcher:
                     failed = True
                     constant, message = _count_failure(hook, step, error), None
                 seconds = perf_counter() - started
+                if self.meter is not None:
+                    self.meter.hook(step.plugin, name, seconds)
                 if seconds > HELD_LOOP and not waited:
                     log(LOGERROR, _HELD_LOOP.format(seconds))
                 if hook.ignored or about is None:

@@ -24,6 +24,7 @@
     │       └── QMQPUnconfirmedError     and it may have accepted the message
     ├── BusyError                        others have what was asked for, and kept it for too long
     ├── MessageTooLargeError             over a limit of size
+    ├── StoreError                       shared state cannot be had now
     ├── TranscriptError (ValueError)     the text is no transcript, and where
     └── SetupError                       the host cannot start as it is told to
         ├── ConfigError                  a setting, with file and line
@@ -140,6 +141,10 @@ class BusyError(QpsdkError):
 
 class MessageTooLargeError(QpsdkError):
     """A message, or its header, is over its limit."""
+
+
+class StoreError(QpsdkError):
+    """The store that hosts share does not answer, or not with what was asked for."""
 
 
 class TranscriptError(QpsdkError, ValueError):

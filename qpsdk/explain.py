@@ -104,13 +104,13 @@ _RICH: Final = {
 """How each kind of span looks in a terminal."""
 
 _HTML: Final = {
-    "offset": "opacity:.55",
+    "offset": "opacity:.8",
     "bar": "opacity:.45",
     "length": "font-weight:bold",
     "value": "background:rgba(127,127,127,.16)",
     "comma": "font-weight:bold",
-    "more": "opacity:.7;font-style:italic",
-    "label": "opacity:.7;font-style:italic",
+    "more": "opacity:.8;font-style:italic",
+    "label": "opacity:.8;font-style:italic",
     "fault": "font-weight:bold;background:rgba(230,40,40,.3)",
 }
 """And in HTML: the page's own colours on see-through ones, so that light and dark pages do."""

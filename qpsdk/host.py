@@ -17,8 +17,10 @@ from qpsdk.errors import ConfigError
 from qpsdk.gate import Gate
 from qpsdk.log import Scene, log, scene, set_level, text_of
 from qpsdk.message import Connection
+from qpsdk.meter import Meter
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
+from qpsdk.store import MemoryStore, Store
 from qpsdk.stream import Endpoint, Stream
 
 if TYPE_CHECKING:
@@ -99,6 +101,8 @@ class Host:
         random: Chance, which a test can repeat.
         queue_gate: Where messages wait while queue plugins have enough of them in hand.
         failed_auth: The clients that have failed to authenticate.
+        store: State that this host shares with others.
+        meter: Counts what happens; None where nobody watches.
     """
 
     configuration: Config
@@ -112,6 +116,8 @@ class Host:
     random: Random = field(default_factory=Random)
     queue_gate: Gate = field(init=False, repr=False, default_factory=Gate)
     failed_auth: Attempts = field(init=False, repr=False)
+    store: Store = field(default_factory=MemoryStore)
+    meter: Meter | None = None
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
@@ -209,6 +215,16 @@ class Host:
         """
         values = self._ask("user_config", address, name)
         return self.config(name) if values is None else values
+
+    def forwarded(self, server: Endpoint, answer: str, began: float) -> None:
+        """Tell the metrics that a message was handed, or was not, to another server.
+
+        Args:
+            answer: What came of it, in a word of your own; few of them.
+            began: When, by `clock`.
+        """
+        if self.meter is not None:
+            self.meter.forward(str(server), answer, max(self.clock() - began, 0.0))
 
     def settings_for(self, connection: Connection) -> Settings:
         """The settings for a client that has come, which keeps them until it goes."""

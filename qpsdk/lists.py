@@ -100,18 +100,31 @@ def _pattern(entry: str) -> re.Pattern[str]:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 
-def network_of(ip: str) -> str:
+def network_of(ip: str, v4_bits: int = 32) -> str:
     """What stands for one client where clients are counted: the 64 bits of its IPv6 network.
 
     One customer of a provider has a whole network of that size.
 
     >>> network_of("192.0.2.7"), network_of("2001:db8:7:8:9::1"), network_of("::ffff:192.0.2.7")
     ('192.0.2.7', '2001:db8:7:8::/64', '192.0.2.7')
+    >>> network_of("192.0.2.7", 24)
+    '192.0.2.0/24'
+
+    Args:
+        ip: As in `Connection.remote_ip`; empty for a client that came by a unix socket.
+        v4_bits: How much of an IPv4 address counts.
+
+    Returns:
+        The address or network; empty where there is none.
     """
-    if ":" not in ip:
-        return ip
-    address = IPv6Address(ip)
-    return str(address.ipv4_mapped or IPv6Network((int(address) >> 64 << 64, 64)))
+    if not ip:
+        return ""
+    address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address
+    bits = v4_bits if address.version == 4 else 64
+    network = ip_network((address, bits), strict=False)
+    return str(address if bits == 32 else network)
 
 
 class NetworkList:

@@ -25,6 +25,24 @@ from qpsdk.errors import (
     NetstringTruncatedError,
 )
 
+__all__ = [
+    "MAX_LENGTH",
+    "BinaryReader",
+    "Decoder",
+    "End",
+    "Piece",
+    "Scanner",
+    "Start",
+    "decode",
+    "decode_all",
+    "encode",
+    "encoded_size",
+    "first",
+    "head",
+    "read",
+    "verify",
+]
+
 _HEAD: Final = re.compile(rb"(0|[1-9][0-9]{0,17}):")
 
 MAX_LENGTH = 10**18

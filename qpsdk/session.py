@@ -388,6 +388,8 @@ class Session:
         reply = await self._intake.end(transaction, event)
         if reply is None:
             return
+        if self._host.meter is not None:
+            self._host.meter.message(reply.code, event.size)
         self._engine.reply(reply)
         try:
             # Told before anything else: a client that gives up waiting would send it again.

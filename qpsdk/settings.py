@@ -14,11 +14,13 @@ from qpsdk.lists import NetworkList
 from qpsdk.smtp import Limits
 from qpsdk.smtp import limits as smtp_limits
 from qpsdk.smtp.engine import BareNewline
+from qpsdk.stream import Endpoint
 from qpsdk.values import (
     full_greeting,
     read_address,
     read_bare_newline,
     read_bytes,
+    read_endpoint,
     read_host_name,
     read_line_of_text,
     read_network,
@@ -26,6 +28,7 @@ from qpsdk.values import (
     read_perms,
     read_positive,
     read_seconds,
+    read_store,
     read_yes_or_no,
 )
 
@@ -61,6 +64,8 @@ class Settings:
         tls_handshake_timeout: Seconds that a client has for the handshake.
         auth_results: What we are called in Authentication-Results fields.
         listen: Addresses to listen on.
+        store: Where state that hosts share is; empty for the spool folder, or memory without one.
+        metrics: Where the metrics are served; None for nowhere.
         proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
         proxy_timeout: Seconds that it has for that.
         max_connections: Clients at a time; here and below, 0 is no limit.
@@ -88,6 +93,8 @@ class Settings:
     tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
     auth_results: str = "localhost"
     listen: tuple[str, ...] = ()
+    store: str = ""
+    metrics: Endpoint | None = None
     proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
     proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
     max_connections: int = host_limits.MAX_CONNECTIONS
@@ -439,6 +446,24 @@ _TABLE: Final = (
         read_host_name,
         shown_default="me",
     ),
+    Setting(
+        "store",
+        "Where state is that hosts share: `sqlite:PATH` for one machine, `redis://HOST:PORT/NUMBER`"
+        " for several.",
+        read_store,
+        shown_default="`store.sqlite` in `spool_dir`; without that, memory",
+        taken_up_by="reload",
+        hook=False,
+    ),
+    Setting(
+        "metrics",
+        "Where `/metrics` is served for Prometheus, and `/healthz`: `HOST:PORT`.",
+        read_endpoint,
+        None,
+        "nowhere",
+        taken_up_by="restart",
+        hook=False,
+    ),
     _plugins(
         "rcpthosts", "rcpt_ok: domains that we take mail for; with a leading dot, all below it."
     ),
@@ -454,6 +479,8 @@ _TABLE: Final = (
     _plugins("badrcptto", "badrcptto: recipients that are refused, each with a reason behind it."),
     _plugins("dnsbl_zones", "dnsbl: the lists to ask, each with a text behind a colon."),
     _plugins("dnsbl_allow", "dnsbl: clients that are not asked about."),
+    _plugins("greylisting_allow", "greylisting: clients that are never put off."),
+    _plugins("ratelimit_allow", "ratelimit: clients that are not limited."),
     _plugins("fortunes", "quit_fortune: what to say where there is no fortune program."),
     _plugins("flat_auth_pw", "auth/auth_flat_file: `user:password` on each line."),
     Setting(

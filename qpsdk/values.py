@@ -15,6 +15,7 @@ MAX_GREETING: Final = 500
 
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _PERMS: Final = re.compile(r"0?[0-7]{3}")
+_STORE: Final = re.compile(r"sqlite:.+|(?:redis|rediss|unix)://.+")
 
 
 def read_host_name(text: str) -> str:
@@ -84,6 +85,25 @@ def read_address(text: str) -> str:
     """An address to listen on."""
     Endpoint.parse_listen(text)
     return text
+
+
+def read_store(text: str) -> str:
+    """Where a store is: ``sqlite:PATH``, or the URL of a Redis."""
+    if _STORE.fullmatch(text) is None:
+        # Not shown: there may be a password in it.
+        raise ValueError("this is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER")
+    return text
+
+
+def read_endpoint(text: str) -> Endpoint:
+    """A host and a TCP port."""
+    try:
+        endpoint = Endpoint.parse(text)
+        if endpoint.path:
+            raise ValueError("a unix socket")
+    except ValueError:
+        raise ValueError(f"{text!r} is no address; write one such as 127.0.0.1:9100") from None
+    return endpoint
 
 
 def read_bare_newline(text: str) -> BareNewline:

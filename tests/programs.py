@@ -12,9 +12,11 @@ from typing import NoReturn
 import pytest
 
 PACKAGES = {
+    "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
     "haproxy": "haproxy",
     "openssl": "openssl",
+    "perl": "perl",
     "qmqp-sink": "postfix",
     "qmqp-source": "postfix",
     "postconf": "postfix",
@@ -22,6 +24,7 @@ PACKAGES = {
     "qmqpd": "postfix",
     "qpsmtpd-forkserver": "qpsmtpd",
     "qpsmtpd-prefork": "qpsmtpd",
+    "redis-server": "redis-server",
     "smtp-sink": "postfix",
     "smtp-source": "postfix",
     "swaks": "swaks",

@@ -140,6 +140,8 @@ def test_no_name(folder: Path) -> None:
 
 ERRORS = [
     ({"qmail_control": "/nowhere"}, "C/qmail_control:1: /nowhere is no directory; write one such"),
+    ({"store": "redis://127.0.0.1:port/0"}, "C/store: Port could not be cast to integer value"),
+    ({"store": "memcached:x"}, "C/store:1: this is no store; write sqlite:PATH or redis://"),
     ({"spool_dir": "me"}, "C/me: the spool folder cannot be made: C/me is no folder"),
     ({"spool_dir": "me/x"}, "C/me/x: the spool folder cannot be made: C/me is no folder"),
     ({"spool_dir": ".."}, "C/..: the spool folder has mode 755, so that others may look into it;"),

@@ -31,6 +31,20 @@ def test_importable(package: ModuleType) -> None:
     assert namespace.keys() - {"__builtins__"} == set(package.__all__)
 
 
+def test_netstring() -> None:
+    """The module has a list, too: its imports are not its users'."""
+    netstring = importlib.import_module("qpsdk.netstring")
+    assert netstring.__all__ == sorted(netstring.__all__, key=order)
+    own = {name for name, value in vars(netstring).items() if _of(value) == "qpsdk.netstring"}
+    assert {name for name in own if not name.startswith("_")} | {"MAX_LENGTH"} == {
+        *netstring.__all__
+    }
+
+
+def _of(value: object) -> str | None:
+    return getattr(value, "__module__", None)
+
+
 def test_no_name_is_forgotten(package: ModuleType) -> None:
     """What a package imports for its users is in the list; else it would be public by accident."""
     public = {

@@ -1,5 +1,6 @@
 """What docs/how-to/run-under-systemd.md shows: its commands, in other folders."""
 
+import configparser
 import os
 import re
 import subprocess
@@ -37,6 +38,19 @@ def test_commands(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert sorted(os.listdir(units)) == ["qpsdk.service", "qpsdk.socket"]
+
+
+def test_every_block_is_known() -> None:
+    """Beside those commands the page shows one piece of a unit: what follows says its path."""
+    ((language, unit),) = re.findall(
+        r"^```(?!sh$)(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+    )
+    assert language == "ini"
+    sections = configparser.ConfigParser()
+    sections.read_string(unit)
+    name, _, path = sections["Service"]["LoadCredential"].partition(":")
+    assert f"/run/credentials/qpsdk.service/{name}" in PAGE
+    assert path.startswith("/etc/")
 
 
 @pytest.mark.parametrize(

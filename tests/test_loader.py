@@ -456,7 +456,8 @@ def test_arguments_not_taken(parameters: str, words: str, text: str, folder: Pat
         "from qpsdk import Plugin\n"
         f"class X(Plugin):\n    def register(self, qp, {parameters}): ...\n"
     )
-    assert refusal(f"x {words}") == f"config/plugins:1: x: {text}"
+    told = refusal(f"x {words}").replace("required keyword-only", "required")  # from Python 3.14 on
+    assert told == f"config/plugins:1: x: {text}"
 
 
 @pytest.mark.parametrize(

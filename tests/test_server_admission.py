@@ -37,7 +37,8 @@ class Door:
 
     def admit(self, ip: str, descriptor: int = 0) -> Reply | None:
         """Let one in."""
-        return self.admission.admit(ip, self.settings, descriptor)
+        refusal = self.admission.admit(ip, self.settings, descriptor)
+        return None if refusal is None else refusal.reply
 
 
 def admitted(which: Door, *ips: str) -> list[int]:

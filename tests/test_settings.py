@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import qpsdk.plugins
-from qpsdk import ConfigError, LogLevel, NetworkList
+from qpsdk import ConfigError, Endpoint, LogLevel, NetworkList
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.smtp import Limits
@@ -69,6 +69,10 @@ VALUES = [
     ("tls_before_auth", "1", "tls_before_auth", True),
     ("tls_before_auth", "no", "tls_before_auth", False),
     ("me-auth-results", "auth.example.com", "auth_results", "auth.example.com"),
+    ("store", "sqlite:state.db", "store", "sqlite:state.db"),
+    ("store", "redis://:pw@127.0.0.1:6379/1", "store", "redis://:pw@127.0.0.1:6379/1"),
+    ("metrics", "127.0.0.1:9100", "metrics", Endpoint("127.0.0.1", 9100)),
+    ("metrics", "[::1]:9100", "metrics", Endpoint("::1", 9100)),
     ("loglevel", "0", "loglevel", LogLevel.LOGEMERG),
     ("loglevel", "7", "loglevel", LogLevel.LOGDEBUG),
     ("loglevel", "LOGINFO", "loglevel", LogLevel.LOGINFO),
@@ -115,6 +119,7 @@ LEVEL = "is no log level; write 0 to 7, or a name such as LOGINFO"
 PERMS = "is no mode of a spool folder; write 0700, or 0750 for a group that may read"
 GREETING = "is no greeting; write up to 500 printable ASCII characters"
 ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
+METRICS = "is no address; write one such as 127.0.0.1:9100"
 
 WRONG = [
     ("me", "my host", HOST),
@@ -150,6 +155,8 @@ WRONG = [
     ("max_threads", "0", POSITIVE),
     ("max_recipients", "0", POSITIVE),
     ("max_header", "64k", POSITIVE),
+    ("metrics", "9100", METRICS),
+    ("metrics", "unix:/run/metrics", METRICS),
 ]
 
 
@@ -254,6 +261,8 @@ def test_table() -> None:
         "tls_before_auth",
         "tls_handshake_timeout",
         "me-auth-results",
+        "store",
+        "metrics",
         "rcpthosts",
         "morercpthosts",
         "relayclients",
@@ -263,6 +272,8 @@ def test_table() -> None:
         "badrcptto",
         "dnsbl_zones",
         "dnsbl_allow",
+        "greylisting_allow",
+        "ratelimit_allow",
         "fortunes",
         "flat_auth_pw",
         "qmail_control",
@@ -273,6 +284,8 @@ def test_table() -> None:
         "listen": "restart",
         "max_threads": "reload",
         "spool_dir": "reload",
+        "store": "reload",
+        "metrics": "restart",
         "spool_perms": "reload",
     }
     assert {name for name, setting in SETTINGS.items() if not setting.hook} == {
@@ -285,6 +298,8 @@ def test_table() -> None:
         "loglevel",
         "spool_dir",
         "spool_perms",
+        "store",
+        "metrics",
         "qmail_control",
         "max_auth_failures_per_address",
         "max_connections",

@@ -1,7 +1,5 @@
 """The pages of the reference say what the program goes by."""
 
-import importlib.util
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -9,19 +7,13 @@ import pytest
 from qpsdk.hooks import HOOKS
 from qpsdk.loader import bundled_plugins
 from qpsdk.settings import SETTINGS
-
-SOURCE = Path(__file__).parent.parent / "docs" / "hooks" / "reference.py"
+from tests.hooks_of_site import hook
 
 
 @pytest.fixture(scope="module")
 def reference() -> ModuleType:
     """The module that makes the pages."""
-    spec = importlib.util.spec_from_file_location("reference", SOURCE)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return hook("reference")
 
 
 def test_hooks_page(reference: ModuleType) -> None:
@@ -53,9 +45,10 @@ def test_hooks_page(reference: ModuleType) -> None:
 def test_constants_page(reference: ModuleType) -> None:
     """Each constant and level has its row, with qpsmtpd's number."""
     page: str = reference.constants_page()
-    assert "| `DENYSOFT` | 902 | Temporary failure: a 4xx reply" in page
-    assert "| `DENYHARD` | 903 | The old name of `DENY_DISCONNECT`. |" in page
-    assert "| `LOGRADAR` | 0 |" in page
+    assert "| `DENYSOFT`[](){ #qpsdk.DENYSOFT } | 902 | Temporary failure: a 4xx reply" in page
+    assert "} | 903 | The old name of `DENY_DISCONNECT`. |" in page
+    assert "| `LOGRADAR`[](){ #qpsdk.LOGRADAR } | 0 |" in page
+    assert page.count("\n::: qpsdk.") == 2
 
 
 def test_settings_page(reference: ModuleType) -> None:

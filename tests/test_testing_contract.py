@@ -401,6 +401,7 @@ BUNDLED: dict[str, dict[str, Any]] = {
     "badrcptto": {"config": {"badrcptto": "@example.net"}},
     "count_unrecognized_commands": {"plugin": ("count_unrecognized_commands", "2")},
     "earlytalker": {"plugin": "earlytalker wait=0.001 check_at=connect,data"},
+    "greylisting": {},
     "headers": {"plugin": "headers require=From,Date past=5 future=5"},
     "logging/adaptive": {},
     "naughty": {},
@@ -408,6 +409,7 @@ BUNDLED: dict[str, dict[str, Any]] = {
     "queue/qmqp_forward": {"plugin": ("queue/qmqp_forward", "192.0.2.1"), "fake": sink},
     "queue/qmqp_forward_naive": {"plugin": "queue/qmqp_forward_naive 192.0.2.1", "fake": sink},
     "quit_fortune": {"config": {"fortunes": "All mail is good mail."}},
+    "ratelimit": {"plugin": ("ratelimit", "10", "60")},
     "rcpt_ok": {"config": {"rcpthosts": "example.com"}},
     "relay": {"config": {"relayclients": "192.0.2.0/24"}},
 }

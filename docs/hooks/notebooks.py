@@ -72,6 +72,15 @@ TEMPLATE: Final = """\
 {{ super() }}
 {% endif %}
 {% endblock any_cell %}
+{% block codecell %}
+{% if 'static' in cell.metadata.get('tags', []) %}
+{{ super() }}
+{% else %}
+<div class="cell" markdown>
+{{ super() }}
+</div>
+{% endif %}
+{% endblock codecell %}
 {% block input %}
 
 ~~~~{.python{% if 'static' in cell.metadata.get('tags', []) %} .static{% endif %}}
@@ -79,6 +88,13 @@ TEMPLATE: Final = """\
 ~~~~
 
 {% endblock input %}
+{% block output_group %}
+{% if cell.outputs %}
+<div class="recorded" markdown>
+{{ super() }}
+</div>
+{% endif %}
+{% endblock output_group %}
 {% block stream %}
 {{ printed(output.text, 'logs' if output.name == 'stderr' else 'prints') }}
 {% endblock stream %}

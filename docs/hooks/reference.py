@@ -1,6 +1,7 @@
 """Make the pages of the reference from what the program itself goes by: nothing is said twice."""
 
 import inspect
+import platform
 import re
 import textwrap
 from collections.abc import Iterable
@@ -10,6 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.testing import CliRunner
 
+from qpsdk import __version__
 from qpsdk.cli import app
 from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
@@ -36,6 +38,8 @@ def hooks_page() -> str:
             "In the order in which a message meets them. A method named `hook_` and the hook's"
             " name is registered by itself; a dash in the name is an underscore. The first answer"
             " that is not DECLINED ends the hook. `qpsdk hooks` shows this page in a terminal.",
+            "",
+            "<!-- diagram: dispatch -->",
             "",
             *_table(("hook", "arguments", "when"), rows),
             *(line for hook in HOOKS.values() for line in _hook(hook, users[hook.name])),
@@ -81,9 +85,13 @@ def constants_page() -> str:
     """The return constants and the log levels."""
     notes = dict(_documented(Constant))
     constants = [
-        (f"`{name}`", str(int(value)), notes[name]) for name, value in Constant.__members__.items()
+        (f"`{name}`{_anchored(name)}", str(int(value)), notes[name])
+        for name, value in Constant.__members__.items()
     ]
-    levels = [(f"`{name}`", str(int(value))) for name, value in LogLevel.__members__.items()]
+    levels = [
+        (f"`{name}`{_anchored(name)}", str(int(value)))
+        for name, value in LogLevel.__members__.items()
+    ]
     return "\n".join(
         [
             "# Constants and log levels",
@@ -92,13 +100,29 @@ def constants_page() -> str:
             "",
             *_table(("constant", "value", "meaning"), constants),
             "",
+            *_class("Constant"),
+            "",
             "## Log levels",
             "",
             "A line is written if its level is at most `config/loglevel`.",
             "",
             *_table(("level", "value"), levels),
+            "",
+            *_class("LogLevel"),
         ]
     )
+
+
+def _anchored(name: str) -> str:
+    return f"[](){{ #qpsdk.{name} }}"  # where a link to the name goes, as to any other of the API
+
+
+def _class(name: str) -> Iterable[str]:
+    members = "[is_denial]" if name == "Constant" else "[parse]"
+    yield f"::: qpsdk.{name}"
+    yield "    options:"
+    yield f"        members: {members}"
+    yield "        heading_level: 3"
 
 
 def _documented(enum: type[Constant]) -> Iterable[tuple[str, str]]:
@@ -229,6 +253,12 @@ PAGES = {
     "transcripts": transcripts_page,
 }
 """By their names under `reference/`."""
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Say at the foot of every page which version it is about, and was made and tested with."""
+    config.copyright = f"qpsdk {__version__}, run on Python {platform.python_version()}"
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

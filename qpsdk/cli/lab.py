@@ -34,7 +34,7 @@ def fake_qmqp(
     cut_reply(BYTES); close_at(OFFSET), no_reply, rst, silence, stall, refuse. Replies take at=,
     delay=, drip=, cut= and rst=true, such as: defer(busy, at=100).
     """
-    from qpsdk import lab
+    from qpsdk.lab import rooms
     from qpsdk.testing.qmqp_profiles import PROFILES
     from qpsdk.testing.qmqp_script import parse
 
@@ -45,7 +45,7 @@ def fake_qmqp(
     except ValueError as error:
         raise SetupError(f"--script: {error}") from None
     console = Console(highlight=False, soft_wrap=True)
-    lab.fake_qmqp(_endpoint(listen, unix=True), console, profile, acts)
+    rooms.fake_qmqp(_endpoint(listen, unix=True), console, profile, acts)
 
 
 @app.command("lab")
@@ -77,21 +77,22 @@ def lab_(
     With --config, it is a host of yours beside a fake server: whether it forwards there, its
     plugins say.
     """
-    from qpsdk import lab, log
+    from qpsdk import log
+    from qpsdk.lab import rooms
 
     console = Console(highlight=False, soft_wrap=True)
     at = _endpoint(http)
-    served = None if site is None else lab.Site(site, at)
+    served = None if site is None else rooms.Site(site, at)
     if demo:
-        lab.demo(console)
+        rooms.demo(console)
     elif config is None:
-        lab.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console, site=served)
+        rooms.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console, site=served)
     else:
         configuration = Config(config)
         settings = Settings.read(configuration)
         log.configure(settings.loglevel)
         texts = [listen] if listen else settings.listen or ["127.0.0.1:2525"]
-        lab.run(
+        rooms.run(
             [_endpoint(text) for text in texts], _endpoint(qmqp), console, configuration, served
         )
 

@@ -1,15 +1,15 @@
 """What is to be seen of a conversation, line by line, wherever it is then shown."""
 
-from typing import Final, Protocol
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING, Final, Protocol
 
 from qpsdk.constants import Constant
 from qpsdk.explain import Explanation, Row, Span, explain
 from qpsdk.log import escape
 from qpsdk.message import Answer, Connection
 from qpsdk.testing import Conversation
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 SHOWN_LINES: Final = 20
 """Lines of a message that are shown; of the rest, only how many there are."""
@@ -42,10 +42,12 @@ class Screen(Protocol):
 class Terminal:
     """Shows it on a console."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: "Console") -> None:
         self._console = console
 
     def line(self, row: Row) -> None:
+        from rich.text import Text
+
         text = Text()
         for span in row:
             text.append(span.text, _TERMINAL[span.kind])

@@ -5,7 +5,7 @@ import errno
 import resource
 import sys
 from collections import Counter
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN, LogLevel
 from qpsdk.lists import network_of
@@ -20,6 +20,18 @@ RESERVE: Final = 1024
 """Descriptors that clients leave to spool files and forwards, or a quarter where there are few."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+
+class Refusal(NamedTuple):
+    """Why a client is sent away.
+
+    Attributes:
+        limit: Which limit is reached, for who counts.
+        reply: What the client is told.
+    """
+
+    limit: str
+    reply: Reply
 
 
 class Admission:
@@ -41,7 +53,7 @@ class Admission:
             room = f"the limit on open files (ulimit -n) leaves room for {self._descriptors}"
             log(LOGNOTICE, f"max_connections is {most}, but {room}")
 
-    def admit(self, ip: str, settings: Settings, descriptor: int = 0) -> Reply | None:
+    def admit(self, ip: str, settings: Settings, descriptor: int = 0) -> Refusal | None:
         """Let a client in, until it is released; else the 421 that it is sent away with.
 
         Args:
@@ -51,22 +63,25 @@ class Admission:
                 it says how many are open.
         """
         if descriptor >= self._descriptors:
+            limit = "descriptors"
             text = "Out of file descriptors, try again later"
             self._exhausted.tell(f"clients are refused: {descriptor} files are open")
         elif 0 < settings.max_connections <= self._all:
+            limit = "max_connections"
             text = "Too many connections, try again later"
             self._full.tell(f"{ip or 'a client'} refused: max_connections is {self._all}")
         elif self._is_over(ip, settings):
+            limit = "max_connections_per_address"
             text = "Too many connections from your address, try again later"
             most = settings.max_connections_per_address
             self._too_many.tell(f"{ip} refused: max_connections_per_address is {most}")
-            return Reply.make(421, f"{settings.me} {text}", "4.7.0")
+            return Refusal(limit, Reply.make(421, f"{settings.me} {text}", "4.7.0"))
         else:
             self._all += 1
             if ip:
                 self._by_network[network_of(ip)] += 1
             return None
-        return Reply.make(421, f"{settings.me} {text}", "4.3.2")
+        return Refusal(limit, Reply.make(421, f"{settings.me} {text}", "4.3.2"))
 
     def release(self, ip: str) -> None:
         """One that was admitted has gone."""

@@ -6,6 +6,7 @@ import itertools
 import os
 import socket
 import sys
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
@@ -17,11 +18,13 @@ from qpsdk.errors import SetupError
 from qpsdk.host import Host
 from qpsdk.log import log, set_level
 from qpsdk.message import Connection
+from qpsdk.meter import Meter
 from qpsdk.server.admission import Admission
 from qpsdk.server.drive import Drive
 from qpsdk.server.listeners import BACKLOG, Listener, bind
 from qpsdk.server.loaded import Loaded
 from qpsdk.server.proxy import Addresses, AwaitHeader, socket_addresses
+from qpsdk.server.store import new_store
 from qpsdk.server.stream import SocketStream, connect, reason
 from qpsdk.server.threads import Threads
 from qpsdk.session import Session
@@ -41,20 +44,28 @@ GRACE = 30.0
 """Seconds that running transactions have to end when the host is told to stop."""
 
 
-def new_host(config: Config) -> Host:
+def new_host(config: Config, meter: Meter | None = None) -> Host:
     """A host on real sockets and threads.
+
+    Args:
+        meter: What counts already; else one is made if `config/metrics` is there.
 
     Raises:
         ConfigError: A setting is wrong.
     """
     settings = Settings.read(config)
+    run_blocking = Threads(settings.max_threads).run
+    if meter is None and settings.metrics is not None:
+        meter = Meter()
     return Host(
         configuration=config,
         settings=settings,
         connect=connect,
-        run_blocking=Threads(settings.max_threads).run,
+        run_blocking=run_blocking,
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
+        store=new_store(config, settings, run_blocking, time.time),
+        meter=meter,
     )
 
 
@@ -70,6 +81,7 @@ class Server:
 
     Attributes:
         endpoints: Where it listens, with the ports that port 0 became.
+        stopping: It was told to stop, and ends what it has begun.
     """
 
     def __init__(
@@ -94,9 +106,14 @@ class Server:
         self._sessions: dict[Drive, Session] = {}
         self._headers: set[AwaitHeader] = set()
         self._all_ended = asyncio.Event()
-        self._stopping = False
+        self.stopping = False
         self._servers: list[asyncio.Server] = []
         self._listeners: list[Listener] = []
+
+    @property
+    def host(self) -> Host:
+        """What the plugins are given to whom the next client comes."""
+        return self._loaded.host
 
     async def __aenter__(self) -> "Server":
         """Begin to accept.
@@ -125,7 +142,7 @@ class Server:
         Args:
             grace: Seconds they have for it.
         """
-        self._stopping = True
+        self.stopping = True
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
         for header in list(self._headers):
@@ -154,7 +171,7 @@ class Server:
             SetupError: Something is wrong with what is new; all goes on as it was.
         """
         before = self._loaded
-        loaded = Loaded(new_host(before.host.configuration.reread()))
+        loaded = Loaded(new_host(before.host.configuration.reread(), before.host.meter))
         async with AsyncExitStack() as undo:
             undo.callback(before.lend_log)
             undo.push_async_callback(loaded.end)
@@ -243,9 +260,13 @@ class Server:
         ip, descriptor = addresses.remote_ip, stream.transport.get_extra_info("socket").fileno()
         refusal = self._admission.admit(ip, host.settings, descriptor)
         if refusal is not None:
-            stream.refuse(b"" if tls else refusal.wire)
+            stream.refuse(b"" if tls else refusal.reply.wire)
+            if host.meter is not None:
+                host.meter.refuse(refusal.limit)
             return
         loaded.lend_log()
+        if host.meter is not None:
+            host.meter.connections += 1
         connection = Connection(host.new_id())
         connection.remote_ip, connection.remote_port = addresses.remote_ip, addresses.remote_port
         connection.local_ip, connection.local_port = addresses.local_ip, addresses.local_port
@@ -266,7 +287,7 @@ class Server:
         self._sessions[drive] = session
         loaded.clients += 1
         stream.drive_with(drive.wake)
-        if self._stopping:
+        if self.stopping:
             session.stop()
         drive.wake()
 
@@ -274,6 +295,8 @@ class Server:
         self._admission.release(ip)
         del self._sessions[drive]
         loaded.clients -= 1
+        if loaded.host.meter is not None:
+            loaded.host.meter.ended += 1
         self._end_unused(loaded)
         if not self._sessions:
             self._all_ended.set()

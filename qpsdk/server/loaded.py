@@ -26,6 +26,7 @@ class Loaded:
         self.host = host
         self.clients = 0
         self.dispatcher = dispatcher or load(host)
+        self.dispatcher.meter = host.meter
         self._log_chain = self.dispatcher.log_chain()
         self._ended = False
 
@@ -33,7 +34,7 @@ class Loaded:
         """Let them begin.
 
         Raises:
-            SetupError: The spool cannot be used.
+            SetupError: The spool or the store cannot be used.
         """
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.end)
@@ -41,6 +42,8 @@ class Loaded:
             path = self.host.spool.path  # made now, so that a wrong one is told at the start
             if left := self.host.spool.remove_orphans():
                 log(LOGWARN, f"{path}: removed what a host has left that has died, files: {left}")
+            if self.host.settings.store:
+                await self.host.store.open()
             if "post_fork" in self.dispatcher.hooks:
                 await self.dispatcher.run("post_fork", None, ())
             undo.pop_all()
@@ -61,5 +64,6 @@ class Loaded:
         if not self._ended:
             self._ended = True
             await self.dispatcher.shutdown()
+            await self.host.store.close()
             self.host.spool.close()
             self._log_chain.take_back()

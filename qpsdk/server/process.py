@@ -1,6 +1,7 @@
 """Runs a host as a process, or as several: from its start to the signal that ends it."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -52,13 +53,14 @@ def serve(
     endpoints = parse_endpoints(listen)
     listeners: Sequence[Endpoint | Listener] = [*handed, *endpoints]
     supervisor: socket.socket | None = None
+    index = 0
     if workers > 1:
         worker = supervise(_shares(handed, endpoints, workers), on_ready, notifier)
         if worker is None:
             return
-        listeners, supervisor = worker
+        index, listeners, supervisor = worker
         notifier, on_ready, config = Notifier(supervisor), _tell_nobody, config.reread()
-    run_loop(lambda: _run(config, listeners, on_ready, notifier, supervisor))
+    run_loop(lambda: _run(config, listeners, on_ready, notifier, supervisor, worker=index))
 
 
 def _shares(
@@ -84,6 +86,8 @@ async def _run(
     on_ready: Callable[[Endpoint], None],
     notifier: Notifier,
     supervisor: socket.socket | None,
+    *,
+    worker: int,
 ) -> None:
     signals = asyncio.Queue[signal.Signals]()
     loop = asyncio.get_running_loop()
@@ -98,7 +102,7 @@ async def _run(
 
     if supervisor is not None:
         loop.add_reader(supervisor, orphaned)  # it never writes: there is only an end to read
-    async with Server(new_host(config), listeners) as server:
+    async with Server(new_host(config), listeners) as server, watched(server, worker):
         for endpoint in server.endpoints:
             on_ready(endpoint)
         notifier.ready()
@@ -119,6 +123,24 @@ async def _reload(server: Server, notifier: Notifier) -> None:
     else:
         log(LOGNOTICE, "reloaded the config and the plugins")
         notifier.ready()
+
+
+def watched(server: Server, worker: int = 0) -> contextlib.AbstractAsyncContextManager[object]:
+    """Serve the metrics of a server while it runs, if `config/metrics` says where.
+
+    Args:
+        worker: Which one of several processes this is, from 0 on: each has a port of its own.
+
+    Raises:
+        SetupError: A package is missing, or the address cannot be listened on.
+    """
+    at, meter = server.host.settings.metrics, server.host.meter
+    if at is None or meter is None:
+        return contextlib.nullcontext()
+    from qpsdk.server.metrics import MetricsServer
+
+    at = at._replace(port=at.port + worker if at.port else 0)
+    return MetricsServer(at, meter, lambda: server.host.spool.path, lambda: not server.stopping)
 
 
 def _tell_nobody(endpoint: Endpoint) -> None:

@@ -40,7 +40,7 @@ def supervise(
     shares: Sequence[Sequence[Listener]],
     on_ready: Callable[[Endpoint], None],
     notifier: Notifier,
-) -> tuple[list[Listener], socket.socket] | None:
+) -> tuple[int, list[Listener], socket.socket] | None:
     """Run a worker for each share, until SIGTERM or SIGINT. This returns in each worker, too.
 
     Args:
@@ -48,7 +48,8 @@ def supervise(
         on_ready: Called with each address once all workers have begun to accept.
 
     Returns:
-        None when all have ended; in a worker its share, and a socket to tell how it is.
+        None when all have ended; in a worker its number, from 0 on, its share, and a socket to
+        tell how it is.
 
     Raises:
         SystemExit: A worker could not start, or did not end well.
@@ -92,7 +93,7 @@ class _Supervisor:
         self._kill_at: float | None = None  # set once we are stopping
         self._status = 0  # to exit with
 
-    def run(self) -> tuple[list[Listener], socket.socket] | None:
+    def run(self) -> tuple[int, list[Listener], socket.socket] | None:
         """See `supervise`."""
         signalled, wakeup = socket.socketpair()
         signalled.setblocking(False)
@@ -110,7 +111,8 @@ class _Supervisor:
                     if channel is not None:  # we are the worker
                         signalled.close()
                         wakeup.close()
-                        return [own._replace(path="") for own in worker.listeners], channel
+                        share = [own._replace(path="") for own in worker.listeners]
+                        return worker.number - 1, share, channel
             for key, _ in self._selector.select(self._patience()):
                 if key.data is not None:
                     self._hear(key.data)

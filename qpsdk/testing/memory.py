@@ -136,11 +136,12 @@ class MemoryStream:
     async def _until(self, condition: Callable[[], bool]) -> None:
         while not condition():
             self._changed.clear()
+            limit = self._next_limit()
             try:
-                async with asyncio.timeout_at(self._next_limit()):
+                async with asyncio.timeout_at(limit):
                     await self._changed.wait()
             except TimeoutError:
-                raise self._too_late() from None
+                raise self._too_late(limit) from None
 
     def _next_limit(self) -> float | None:
         if self._io_timeout is None:
@@ -148,8 +149,9 @@ class MemoryStream:
         idle = asyncio.get_running_loop().time() + self._io_timeout
         return idle if self._deadline is None else min(idle, self._deadline)
 
-    def _too_late(self) -> StreamTimeoutError:
-        if self._deadline is None or asyncio.get_running_loop().time() < self._deadline:
+    def _too_late(self, limit: float | None) -> StreamTimeoutError:
+        # Not by the clock: a timer may fire a little early.
+        if limit != self._deadline:
             return StreamTimeoutError(f"no progress for {self._io_timeout:g} s")
         error = StreamTimeoutError("the time for the whole session is over")
         self._error = self._error or error  # over for good

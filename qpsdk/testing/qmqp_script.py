@@ -90,17 +90,17 @@ class How(TypedDict, total=False):
     rst: bool
 
 
-P = ParamSpec("P")
+_P = ParamSpec("_P")
 
 WORDS: Final[dict[str, Callable[..., Act]]] = {}
 """The vocabulary."""
 
 
-def _word(function: Callable[P, Act]) -> Callable[P, Act]:
+def _word(function: Callable[_P, Act]) -> Callable[_P, Act]:
     """Put a function into the vocabulary, and have its acts print as the call that made them."""
 
     @functools.wraps(function)
-    def word(*arguments: P.args, **keywords: P.kwargs) -> Act:
+    def word(*arguments: _P.args, **keywords: _P.kwargs) -> Act:
         written = [*map(_written, arguments)]
         written += [f"{name}={_written(value)}" for name, value in keywords.items()]
         act = function(*arguments, **keywords)

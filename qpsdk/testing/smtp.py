@@ -19,6 +19,7 @@ from qpsdk.plugin import Plugin
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
+from qpsdk.store import MemoryStore
 from qpsdk.stream import Endpoint, Stream
 from qpsdk.testing.client import SMTPClient, SyncSMTPClient
 from qpsdk.testing.loop import TIME_LIMIT, EitherWay
@@ -161,7 +162,7 @@ def memory_host(
     if settings.spool_dir is not None:
         _ = spool.path  # a wrong one is told now
     numbers = itertools.count(1)
-    return Host(
+    host = Host(
         configuration=configuration,
         settings=settings,
         connect=connect or _connect_nowhere,
@@ -171,6 +172,8 @@ def memory_host(
         clock=clock,
         random=Random(seed),
     )
+    host.store = MemoryStore(lambda: host.clock())  # noqa: PLW0108 # a test may set another
+    return host
 
 
 def mark_loaded(plugin: Plugin) -> None:

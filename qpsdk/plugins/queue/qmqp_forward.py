@@ -108,18 +108,21 @@ class QMQPForward(Plugin):
             return TRY_LATER
         answer = TRY_LATER
         for server in self.servers.candidates():
-            time_left = self.session_timeout - max(self.qp.clock() - started, 0)
+            began = self.qp.clock()
+            time_left = self.session_timeout - max(began - started, 0)
             if time_left <= 0:
                 break
             try:
                 response = await self.send(server, package, transaction, time_left)
             except (QMQPResponseError, StreamError) as error:
                 self.servers.failed(server)
+                self.qp.forwarded(server, "failed", began)
                 self.log(LOGERROR, f"{server}: {error}")
                 if isinstance(error, QMQPUnconfirmedError):
                     break  # the next server might deliver it a second time
                 continue
             self.servers.answered(server)
+            self.qp.forwarded(server, response.verdict.name.lower(), began)
             ms = round((self.qp.clock() - started) * 1000)
             count = len(transaction.recipients)
             sent = f"{package.message_size} bytes for {count} recipients in {ms} ms"

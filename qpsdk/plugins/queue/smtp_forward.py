@@ -47,6 +47,7 @@ except ImportError as error:
 SESSION_TIMEOUT = (
     500.0  # seconds; below what the host gives a queue plugin, and the client the host
 )
+ANSWERS = {OK: "accepted", DENYSOFT: "deferred", DENY: "rejected"}  # for the metrics
 PORTS = {"": 25, "starttls": 25, "implicit": 465}
 
 
@@ -88,6 +89,7 @@ class SMTPForward(Plugin):
 
     async def hook_queue(self, transaction: Transaction) -> Result:
         """Send the message on; anything but a clear answer is DENYSOFT."""
+        began = self.qp.clock()
         try:
             async with asyncio.timeout(SESSION_TIMEOUT), self.connection() as (client, writer):
                 result = await offer(client, transaction)
@@ -96,8 +98,10 @@ class SMTPForward(Plugin):
         except (SMTPException, OSError) as error:  # time-outs are OSErrors
             doubt = ", it may have been accepted" if transaction.handed_over else ""
             self.log(LOGERROR, f"{self.server}: {str(error) or 'took too long'}{doubt}")
+            self.qp.forwarded(self.server, "failed", began)
             return DENYSOFT, "Cannot queue the message now, try again later"
         constant, text = result
+        self.qp.forwarded(self.server, ANSWERS[constant], began)
         self.log(LOGINFO, f"{self.server}: {constant.name}: {text}")
         return result
 

@@ -1,15 +1,16 @@
 """The site builds without a warning, and its pages ask no other host for anything."""
 
+import platform
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
-import pytest
-
-ROOT = Path(__file__).parent.parent
+import qpsdk
+import qpsdk.testing
+from tests.site.rig import ROOT
 
 LOADS = {
     "audio": "src",
@@ -24,22 +25,9 @@ LOADS = {
 }
 """The attributes whose address a browser fetches by itself; a reader's click is no such thing."""
 
+PAGES_OF_THEIR_OWN = {"qpsdk.netstring", "qpsdk.qmqp", "qpsdk.__version__"}
+
 ELSEWHERE = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a site built as `make docs` does."""
-    folder = tmp_path_factory.mktemp("site")
-    build = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert build.returncode == 0, build.stdout + build.stderr
-    return folder
 
 
 def test_make_docs() -> None:
@@ -84,6 +72,40 @@ def test_nothing_is_loaded_from_elsewhere(site: Path) -> None:
     assert [(path, address) for path, address in found if ELSEWHERE.match(address)] == []
 
 
+class _Links(HTMLParser):
+    """Collects where a page's links lead, and what in it can be led to."""
+
+    def __init__(self, page: Path) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.places = {""}
+        self.feed(page.read_text(encoding="utf-8"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        self.places |= {found.get("id") or "", (found.get("name") if tag == "a" else "") or ""}
+        if tag == "a" and (link := found.get("href")):
+            self.links.append(link)
+
+
+def test_links_lead_somewhere(site: Path) -> None:
+    """Each link inside the site has its file, and its place there; also in generated pages."""
+    pages = {path: _Links(path) for path in site.rglob("*.html")}
+    lost: list[str] = []
+    for path, page in pages.items():
+        for link in page.links:
+            address, _, place = link.partition("#")
+            if ELSEWHERE.match(address) or address.startswith("mailto:"):
+                continue
+            base = site if address.startswith("/") else path.parent
+            target = (base / unquote(address).lstrip("/")).resolve() if address else path
+            if target.is_dir():
+                target /= "index.html"
+            if not target.is_file() or (target in pages and place not in pages[target].places):
+                lost.append(f"{path.relative_to(site)}: {link}")
+    assert lost == []
+
+
 def text(page: Path) -> str:
     """What a page says, without its markup."""
     return re.sub(r"<[^>]*>", "", page.read_text())
@@ -101,6 +123,42 @@ def test_included_files_are_shown(site: Path) -> None:
     page = text(site / "how-to" / "from-qpsmtpd" / "index.html")
     for name in ("MyRcptCheck(Plugin)", "RcptOkChild(RcptOk)", "NewCommand(Plugin)"):
         assert f"class {name}:" in page
+
+
+def test_public_names_have_a_place(site: Path) -> None:
+    """Each public name is an anchor of the reference, where links to it go."""
+    pages = [page.read_text() for page in (site / "reference").rglob("*.html")]
+    anchors = set(re.findall(r'id="(qpsdk[\w.]*)"', "".join(pages)))
+    for module in (qpsdk, qpsdk.netstring, qpsdk.qmqp, qpsdk.testing):
+        names = {f"{module.__name__}.{name}" for name in module.__all__}
+        assert names - anchors - PAGES_OF_THEIR_OWN == set()
+
+
+def test_docstrings_are_shown_as_meant(site: Path) -> None:
+    """A doctest is code and no quotation, and what is raised leads to its exception."""
+    page = (site / "reference/api/netstring/index.html").read_text()
+    assert "<blockquote>" not in page
+    assert '<span class="gp">&gt;&gt;&gt; </span>' in page
+    assert 'href="../errors/#qpsdk.NetstringError"' in page
+
+
+def test_every_page_says_its_version(site: Path) -> None:
+    """At the foot of a page is the version of the package that it was made and tested with."""
+    stamp = f"qpsdk {qpsdk.__version__}, run on Python {platform.python_version()}"
+    pages = [page for page in site.rglob("*.html") if page.name != "404.html"]
+    assert [page for page in pages if stamp not in page.read_text()] == []
+
+
+def test_pictures_are_in_their_pages(site: Path) -> None:
+    """Each picture is drawn where a page asks for it."""
+    for page, name in (
+        ("reference/order", "states"),
+        ("reference/hooks", "dispatch"),
+        ("explanation/qmqp", "package"),
+        ("explanation/design", "way"),
+    ):
+        html = (site / page / "index.html").read_text()
+        assert f'<div class="diagram" id="diagram-{name}" tabindex="0">\n<svg viewBox=' in html
 
 
 def test_a_notebook_page_shows_what_its_cells_print(site: Path) -> None:
@@ -125,7 +183,7 @@ def test_chapters_can_be_taken_home(site: Path) -> None:
 def test_drawings_and_answers_are_in_the_page(site: Path) -> None:
     """A package is drawn in HTML, and an answer waits, folded, with its code in colours."""
     page = (site / "tutorial/04_qmqp/index.html").read_text()
-    assert '<span style="opacity:.7;font-style:italic">  recipient</span>' in page
+    assert '<span style="opacity:.8;font-style:italic">  recipient</span>' in page
     assert page.count('<details class="success">') == 3
     answer = page.partition("<summary>Answer</summary>")[2].partition("</details>")[0]
     assert '<span class="nb">print</span>' in answer

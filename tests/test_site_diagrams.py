@@ -1,0 +1,127 @@
+"""The pictures of the site are drawn from the program, and say in words what they show."""
+
+import re
+from types import ModuleType
+from xml.etree import ElementTree
+
+import pytest
+
+from qpsdk.hooks import HOOKS
+from qpsdk.smtp.steps import State
+from tests.hooks_of_site import hook
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+@pytest.fixture(scope="module")
+def diagrams() -> ModuleType:
+    """The module that draws them."""
+    return hook("diagrams")
+
+
+def parse(picture: str) -> ElementTree.Element:
+    """The picture as XML, which a page that is HTML need not say."""
+    svg = picture.partition("\n")[2].rpartition("\n")[0]
+    return ElementTree.fromstring(svg.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" '))
+
+
+def words(picture: str) -> list[str]:
+    """All that is written in it, from top to bottom as it was drawn."""
+    return [text.text or "" for text in parse(picture).iter(f"{SVG}text")]
+
+
+@pytest.mark.parametrize("name", ["states", "package", "dispatch", "way"])
+def test_a_picture_has_a_title_and_words(diagrams: ModuleType, name: str) -> None:
+    """Who does not see it is told what it shows; a blank line would end it in Markdown."""
+    picture: str = diagrams.DIAGRAMS[name]()
+    svg = parse(picture)
+    assert svg.get("role") == "img"
+    labels = (svg.get("aria-labelledby") or "").split()
+    told = {part.get("id"): part.text for part in svg if part.tag in {f"{SVG}title", f"{SVG}desc"}}
+    assert set(told) == set(labels)
+    assert all(told.values())
+    assert "\n\n" not in picture
+
+
+def test_nothing_is_outside_of_a_picture(diagrams: ModuleType) -> None:
+    """Each word and box lies within the frame."""
+    for draw in diagrams.DIAGRAMS.values():
+        svg = parse(draw())
+        left, top, width, height = map(float, (svg.get("viewBox") or "").split())
+        for text in svg.iter(f"{SVG}text"):
+            x, length = float(text.get("x") or 0), float(text.get("textLength") or 0)
+            start = x - {"start": 0.0, "middle": 0.5, "end": 1.0}[text.get("text-anchor", "")] * (
+                length
+            )
+            assert left <= start, text.text
+            assert start + length <= left + width, text.text
+            assert top <= float(text.get("y") or 0) <= top + height, text.text
+
+
+def test_order_of_commands(diagrams: ModuleType) -> None:
+    """The picture has a row for each command, and says where it leads."""
+    drawn = words(diagrams.states())
+    assert drawn[: len(State)] == [state.name for state in State]
+    assert drawn[len(State) :] == [
+        *("HELO", "EHLO", "MAIL", "RCPT", "DATA", "final dot"),
+        *("RSET", "NOOP", "VRFY", "HELP", "AUTH", "QUIT"),
+    ]
+    told = diagrams.arrivals()
+    assert "MAIL: READY to MAIL, MAIL stays, RCPT to MAIL." in told
+    assert "final dot: MESSAGE to READY." in told
+
+
+def test_order_of_commands_follows_the_table(diagrams: ModuleType) -> None:
+    """Another table gives another picture: nothing in it is drawn by hand."""
+    other = {"XCMD": {State.READY: (State.CLOSED, State.READY)}}
+    picture = diagrams.states(other)
+    assert "XCMD: READY to CLOSED." in picture
+    assert picture.count("<circle") == 1
+    assert "EHLO" not in words(picture)
+
+
+def test_page_of_commands(diagrams: ModuleType) -> None:
+    """The table beside the picture has the same, and what comes out of order."""
+    page: str = diagrams.order_page()
+    assert "| MAIL |  | 503 | MAIL | stays, refused: READY | MAIL, refused: READY |  |  |" in page
+    assert "| DATA |  | 503 | 503 | 503 | MESSAGE, refused: READY |  |  |" in page
+    assert "| QUIT |  | CLOSED | CLOSED | CLOSED | CLOSED |  |  |" in page
+    assert "| RCPT | `503 5.5.1 Send MAIL FROM first` |" in page
+    assert "- `MESSAGE`: sends a message" in page
+
+
+def test_package(diagrams: ModuleType) -> None:
+    """What the boxes hold are the bytes of a package, in their order."""
+    drawn = words(diagrams.package())
+    told = {"message", "sender", "recipient"}
+    wire = "".join(word for word in drawn if word not in told and not word.startswith("the "))
+    assert wire.replace("⏎", "\n") == (
+        "80:19:Subject: hello\n\nhi\n,15:you@example.org,15:ann@example.com,15:bob@example.com,,"
+    )
+
+
+def test_order_of_hooks(diagrams: ModuleType) -> None:
+    """Each hook is there once, those of a message in the order of the table."""
+    drawn = [word for word in words(diagrams.dispatch()) if word in HOOKS]
+    assert sorted(drawn) == sorted(HOOKS)
+    assert drawn.index("rcpt_pre") < drawn.index("rcpt") < drawn.index("data")
+    shown = words(diagrams.dispatch())
+    assert shown[shown.index("rcpt") + 1] == "250, 450 if no plugin takes it, 550 denied"
+    assert shown[shown.index("queue") + 1] == "250, 451 if no plugin takes it, 552 denied"
+
+
+def test_a_new_hook_has_to_be_placed(diagrams: ModuleType) -> None:
+    """A hook that the picture does not know stops the build, as does another order."""
+    with pytest.raises(ValueError, match="not in the picture: brand_new"):
+        diagrams.dispatch(dict(HOOKS) | {"brand_new": HOOKS["rcpt"]})
+    turned = dict(reversed(list(HOOKS.items())))
+    with pytest.raises(ValueError, match="not the order of the hook table"):
+        diagrams.dispatch(turned)
+
+
+def test_a_page_gets_its_pictures(diagrams: ModuleType) -> None:
+    """A line asks for a picture; one that there is not stops the build."""
+    made = diagrams.on_page_markdown("Before\n\n<!-- diagram: way -->\n\nAfter\n")
+    assert re.fullmatch(r'Before\n\n<div class="diagram" .*</div>\n\nAfter\n', made, re.DOTALL)
+    with pytest.raises(KeyError):
+        diagrams.on_page_markdown("<!-- diagram: none -->")
