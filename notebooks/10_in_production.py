@@ -612,8 +612,8 @@ sh("qpsdk check --config config")
 # %% [markdown]
 # ## Numbers
 #
-# A log says what became of one message. For what becomes of all of them there are *metrics*: numbers
-# that the host counts, and that a program such as Prometheus fetches every few seconds.
+# A log says what became of one message. For what becomes of all of them there are *metrics*:
+# numbers that the host counts, and that a program such as Prometheus fetches every few seconds.
 # `config/metrics` says where from (and `pip install 'qpsdk[metrics]'` brings what it takes):
 
 # %% tags=["static"]
@@ -635,8 +635,7 @@ stop(host)
 # One message was taken, and one put off, as there was no answer from the server behind. The second
 # kind is the one to be woken up for; [Watch a host](../how-to/metrics.md) has all the numbers, and
 # what to look at.
-
-# %% [markdown]
+#
 # ## Under systemd
 #
 # What we have done by hand, starting, stopping and taking care that nothing is left, is the work of
