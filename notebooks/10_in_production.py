@@ -228,15 +228,14 @@ Subject: hello
 How are you?
 """,
 )
-sh("qpsdk send --server 127.0.0.1:2525 --to bob@example.net letter.eml | tail -4")
+SEND = "qpsdk send --server 127.0.0.1:2525"
+sh(f"{SEND} --to bob@example.net letter.eml | tail -4")
 
 # %% [markdown]
 # It says no. Now a message for us. There is no QMQP server yet, as on a day when it is down:
 
 # %% tags=["static"]
-sh(
-    "qpsdk send --server 127.0.0.1:2525 --to bob@example.com letter.eml >told || tail -3 told"
-)
+sh(f"{SEND} --to bob@example.com letter.eml >told || tail -3 told")
 sh("grep LOGERROR log")
 
 # %% [markdown]
@@ -329,9 +328,7 @@ MAIN = MAIN.replace("FOLDER", folder.name).replace("UID", str(uid))
 write("postfix/main.cf", MAIN)
 write("postfix/master.cf", MASTER)
 subprocess.run("postfix -c $PWD/postfix start 2>start.log", shell=True, check=True)
-sh(
-    "qpsdk send --server 127.0.0.1:2525 --to bob@example.com letter.eml >told || tail -3 told"
-)
+sh(f"{SEND} --to bob@example.com letter.eml >told || tail -3 told")
 
 # %% [markdown]
 # This is worse than a server that is down. 552 says *never*: the client gives up, and its user gets
@@ -343,7 +340,7 @@ sh(
 # %%needs postfix 10_accepted
 write("postfix/main.cf", MAIN + "qmqpd_authorized_clients = 127.0.0.1\n")
 subprocess.run("postfix -c $PWD/postfix reload 2>start.log", shell=True, check=True)
-sh("qpsdk send --server 127.0.0.1:2525 --to bob@example.com letter.eml | tail -3")
+sh(f"{SEND} --to bob@example.com letter.eml | tail -3")
 
 # %% [markdown]
 # `queued as` and a name: that is Postfix's K, passed on. From here on the message is Postfix's. It
@@ -367,9 +364,7 @@ print(same(found[0].read_text()).rstrip())
 # %% tags=["static"]
 # %%needs postfix 10_stopped
 subprocess.run("postfix -c $PWD/postfix stop 2>start.log", shell=True, check=True)
-sh(
-    "qpsdk send --server 127.0.0.1:2525 --to bob@example.com letter.eml >told || tail -3 told"
-)
+sh(f"{SEND} --to bob@example.com letter.eml >told || tail -3 told")
 
 # %% [markdown]
 # The rest of the chapter needs no delivery: the fake server stands in for Postfix on its port.
@@ -385,7 +380,6 @@ fake = start("qpsdk fake-qmqp --listen 127.0.0.1:628")
 
 # %% tags=["static"]
 host = start("qpsdk serve --config config 2>log")
-SEND = "qpsdk send --server 127.0.0.1:2525"
 sh(f"{SEND} --to bob@example.net letter.eml >told")
 sh(f"{SEND} --to bob@example.com letter.eml >told")
 sh("grep ann@example.org log")
@@ -514,9 +508,8 @@ write("config/proxy_timeout", "1\n")
 # %% tags=["static"]
 # %%needs haproxy 10_proxy_protocol
 write("haproxy.cfg", HAPROXY.rstrip() + " send-proxy-v2\n")
-sh(
-    "haproxy -D -p new.pid -f haproxy.cfg -sf $(cat haproxy.pid) && mv new.pid haproxy.pid"
-)
+sh("haproxy -D -p haproxy.pid -f haproxy.cfg -sf $(cat haproxy.pid)")
+time.sleep(0.5)  # until the old one has gone
 stranger("25")
 
 # %% [markdown]
