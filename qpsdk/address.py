@@ -36,7 +36,7 @@ _LITERAL = rb"\[[!-Z^-~]++\]"
 _ROUTE = rb"@%b(?:,@%b)*:" % (_DOMAIN, _DOMAIN)
 
 _mailbox = re.compile(
-    rb"(?:%b)?(?:(%b)|%b)@(%b|%b)" % (_ROUTE, _ATOMS, _QUOTED, _DOMAIN, _LITERAL)
+    rb"(%b)?(?:(%b)|%b)@(%b|%b)" % (_ROUTE, _ATOMS, _QUOTED, _DOMAIN, _LITERAL)
 ).fullmatch
 _atoms = re.compile(_ATOMS).fullmatch
 _quoted = re.compile(_QUOTED).match
@@ -104,13 +104,13 @@ class Address:
         if len(text) > MAX_ADDRESS:
             raise AddressError(f"address is longer than {MAX_ADDRESS} octets")
         if (match := _mailbox(text)) is not None:
-            user, quoted, host = match.groups()
+            route, user, quoted, host = match.groups()
             if quoted is not None:
                 user = _unescape(rb"\1", quoted)
                 text = _wire(user, host)
-            elif text.startswith(b"@"):
+            elif route is not None:
                 text = b"%b@%b" % (user, host)
-            if len(host) > MAX_LABEL or host.startswith(b"["):
+            if len(host) > MAX_LABEL or host[:1] == b"[":
                 _check_host(host)
         elif not text or text.lower() == b"postmaster":
             user, host = text, b""

@@ -1,6 +1,8 @@
 """AUTH in one conversation: what is offered, and who the client turns out to be (RFC 4954)."""
 
 import secrets
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
@@ -39,17 +41,13 @@ class Authentication:
         self._attempts = host.failed_auth
         self._failed = 0
         self._relayed_before = False
-        self._mechanisms = [
-            mechanism
-            for mechanism in MECHANISMS
-            if "auth" in dispatcher.hooks or _hook(mechanism) in dispatcher.hooks
-        ]
+        self._mechanisms = _mechanisms(dispatcher.hooks)
 
     @property
-    def offered(self) -> list[str]:
+    def offered(self) -> Sequence[str]:
         """The mechanisms that the client may use now: those that a plugin can judge."""
         if self._settings.tls_before_auth and self._connection.tls is None:
-            return []
+            return ()
         return self._mechanisms
 
     async def begin(self, event: Auth) -> Reply | tuple[Exchange, Reply]:
@@ -114,6 +112,12 @@ class Authentication:
         if self._connection.auth_user:
             self._connection.relay_client = self._relayed_before
         self._connection.auth_user, self._connection.auth_mechanism = b"", ""
+
+
+@lru_cache(maxsize=8)
+def _mechanisms(hooks: frozenset[str]) -> tuple[str, ...]:
+    """Those that a plugin of the host can judge: the same at each client."""
+    return tuple(m for m in MECHANISMS if "auth" in hooks or _hook(m) in hooks)
 
 
 def _hook(mechanism: str) -> str:

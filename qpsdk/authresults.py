@@ -26,7 +26,10 @@ def authentication_results(transaction: Transaction, authserv_id: str) -> str:
     Args:
         authserv_id: Our name in it, by which others know that it is ours.
     """
-    results = [_auth(transaction.connection)]
+    auth = _auth(transaction.connection)
+    if not transaction.authentication_results:
+        return f"{authserv_id};\n\t{auth}"
+    results = [auth]
     for result in transaction.authentication_results:
         # A plugin may quote what a client said: that stays on its line.
         text = _UNSAFE.sub(" ", text_of(result)).encode("utf-8", "replace").decode().strip()
@@ -44,7 +47,7 @@ def rename_forged(header: Header, names: Collection[str]) -> int:
     Args:
         names: What we are called.
     """
-    if b"authentication-results" not in bytes(header).lower():
+    if bytes(header).lower().find(b"authentication-results") < 0:
         return 0  # as with most messages
     ours = {name.lower().encode("ascii", "replace") for name in names}
 

@@ -6,10 +6,11 @@ The only loop that does, but for the two that are reached from plain calls: `con
 
 import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
 from inspect import isawaitable
 from time import perf_counter
 from types import CoroutineType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
 from qpsdk.errors import BusyError
@@ -26,7 +27,8 @@ _PLAIN: Final = frozenset({Constant, tuple, type(None)})
 """Types of the usual answers: nothing to wait for."""
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Step:
     """One plugin's part in a hook.
 
     Attributes:
@@ -82,6 +84,7 @@ class Dispatcher:
         self._run_blocking = run_blocking
         self._steps: Mapping[str, tuple[Step, ...]] = _steps(self.plugins)
         self.hooks = frozenset(self._steps)
+        self._told_answers = not self.hooks.isdisjoint(("deny", "ok"))
         self.meter: Meter | None = None
 
     def order(self, hook: str) -> list[str]:
@@ -119,8 +122,12 @@ class Dispatcher:
         """
         hook = HOOKS[name]
         work = work or Work()
-        transaction = about if isinstance(about, Transaction) else None
-        connection = about.connection if isinstance(about, Transaction) else about
+        transaction: Transaction | None = None
+        connection: Connection | None
+        if isinstance(about, Transaction):
+            connection, transaction = about.connection, about
+        else:
+            connection = about
         queued = transaction if hook is _QUEUE else None
         outer_scene = scene.get()
         try:
@@ -133,7 +140,10 @@ class Dispatcher:
                     if step.blocking or (type(result) not in _PLAIN and isawaitable(result)):
                         waited = True
                         result = await self._wait(step, result, arguments, queued, work)
-                    constant, message = read_answer(hook, result)
+                    if type(result) is Constant and result in hook.effects:
+                        constant, message = result, None  # as most answers are
+                    else:
+                        constant, message = read_answer(hook, result)
                 except (Exception, asyncio.CancelledError, SystemExit) as error:
                     if isinstance(error, asyncio.CancelledError) and _is_cancelled(work):
                         raise
@@ -153,10 +163,11 @@ class Dispatcher:
                     elif constant is DECLINED and queued.handed_over and not failed:
                         log(LOGERROR, "answered DECLINED when it had handed the message over")
                         failed = True
-                follower = "deny" if constant.is_denial else "ok"
-                if follower in self._steps:
+                if self._told_answers:
                     told = (connection, transaction, name, step.plugin, constant, message)
-                    await self.run(follower, about, told, work)
+                    follower = "deny" if constant.is_denial else "ok"
+                    if follower in self._steps:
+                        await self.run(follower, about, told, work)
                 if queued is not None and failed:
                     # The plugin may have handed the message over before it failed: nobody else
                     # gets it, and the client, told to come again, keeps it.

@@ -18,6 +18,7 @@ from .errors import HeaderError
 
 # Repetition is possessive, so no input can make a match backtrack. What is repeated is atomic,
 # too: a group that fails half-way would keep what it ate before Python 3.11.5 (gh-106052).
+_NUL, _LF, _CR = b"\0\n\r"  # one byte is sought as a number: as bytes it takes ten times as long
 _NAME: Final = rb"[!-9;-~]"
 _LINES: Final = re.compile(rb"(?>(?:%b++[ \t]*+:|(?!\A)[ \t])[^\n]*+\n)*+" % _NAME)
 # What comes behind them matches, from its start or from the last byte looked at before, as long
@@ -29,7 +30,7 @@ _AFTER_NAME: Final = rb"([ \t]*+:[^\n]*+(?>\n[ \t][^\n]*+)*+)"
 _FIELD: Final = re.compile(rb"\n(%b++)%b" % (_NAME, _AFTER_NAME))
 _VALID_NAME: Final = re.compile(rb"%b++" % _NAME)
 # A continuation of white space alone is obsolete (RFC 5322, 4.2), and some take it for the end.
-_VALID_VALUE: Final = re.compile(rb"[^\0\r\n]*+(?>\n[ \t]++[^\0\r\n]++)*+")
+_NO_FOLD: Final = re.compile(rb"\n(?![ \t]++[^\n])")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +200,7 @@ class HeaderReader:
     __slots__ = ("_buffer", "_in_field", "_line", "_looked")
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""
         self._line = 0  # where the first line starts that is not known to be the header's
         self._looked = 0  # up to where that line, if unfinished, was looked at
         self._in_field = False  # and whether it is a field's, whatever follows
@@ -216,9 +217,14 @@ class HeaderReader:
             None while the header may go on; once it has ended, the header and what follows it,
             from the blank line on. Nothing may be fed after that.
         """
+        if not self._buffer:
+            self._buffer = bytes(block)  # most headers come in one block, and are not copied
+        else:
+            if isinstance(self._buffer, bytes):
+                self._buffer = bytearray(self._buffer)
+            self._buffer += block
         buffer = self._buffer
-        buffer += block
-        if b"\n" in block:
+        if _LF in block:
             self._line = self._looked = _end_of_fields(buffer, self._line)
             self._in_field = False
         if not self._in_field:
@@ -234,10 +240,9 @@ class HeaderReader:
 
         A last line without LF is none of the header's.
         """
-        with memoryview(self._buffer) as view:
-            header = Header()
-            header._raw = bytes(view[: self._line])
-            return header, bytes(view[self._line :])
+        header = Header()
+        header._raw = bytes(self._buffer[: self._line])
+        return header, bytes(self._buffer[self._line :])
 
 
 def _end_of_fields(data: bytes | bytearray, line: int) -> int:
@@ -257,6 +262,7 @@ def _value(after_name: bytes) -> bytes:
     return after_name.partition(b":")[2].replace(b"\n", b"").strip(b" \t")
 
 
+@lru_cache(maxsize=256, typed=True)
 def _name(name: str | bytes) -> bytes:
     encoded = name.encode("utf-8", "surrogatepass") if isinstance(name, str) else name
     if _VALID_NAME.fullmatch(encoded) is None:
@@ -271,6 +277,6 @@ def _line(name: str | bytes, value: str | bytes) -> bytes:
             value = value.encode()
         except UnicodeEncodeError:
             raise HeaderError(f"value of {name!a} cannot be encoded in UTF-8") from None
-    if _VALID_VALUE.fullmatch(value) is None:
+    if _CR in value or _NUL in value or _NO_FOLD.search(value):
         raise HeaderError(f"value of {name!a} has a NUL, a CR, or an LF that folds nothing")
     return b"%b: %b\n" % (_name(name), value)

@@ -122,8 +122,8 @@ class Host:
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
     _told: str = field(init=False, repr=False)
-    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[list[str], Any]] = field(
-        init=False, repr=False, default_factory=dict
+    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[Config, list[str], Any]] = (
+        field(init=False, repr=False, default_factory=dict)
     )
 
     def __post_init__(self) -> None:
@@ -172,10 +172,14 @@ class Host:
         Raises:
             ConfigError: A value is wrong, with file and line, or the file cannot be read.
         """
-        values = self.config(name)
+        source = self._snapshot()
         known = self._parsed.get((name, parse))
-        if known is not None and known[0] == values:
-            return cast(_T, known[1])
+        if known is not None and known[0] is source and "config" not in self._hooks:
+            return cast(_T, known[2])  # without a plugin in between, the files decide alone
+        values = self.config(name)
+        if known is not None and known[1] == values:
+            self._parsed[name, parse] = (source, values, known[2])
+            return cast(_T, known[2])
         taken = 0
 
         def take() -> Iterator[str]:
@@ -187,16 +191,16 @@ class Host:
         try:
             result = parse(take())
         except ValueError as problem:
-            source = self._snapshot()
-            if source.get(name) != values:
-                source = source.replaced({name: values}, "hook_config")
-            line = source.lines(name)[taken - 1] if taken else None
-            error = source.error(name, line, str(problem))
+            given = source
+            if given.get(name) != values:
+                given = given.replaced({name: values}, "hook_config")
+            line = given.lines(name)[taken - 1] if taken else None
+            error = given.error(name, line, str(problem))
             if known is None:
                 raise error from None
             log(LOGERROR, f"{error}; the values before this change stay in use")
-            result = known[1]
-        self._parsed[name, parse] = (values, result)
+            result = known[2]
+        self._parsed[name, parse] = (source, values, result)
         return result
 
     def _snapshot(self) -> Config:
@@ -230,7 +234,7 @@ class Host:
         """The settings for a client that has come, which keeps them until it goes."""
         self.refresh()
         connection.config = self.configuration
-        if not self._hooks["config"]:
+        if "config" not in self._hooks:
             return self.settings
         before = scene.get()
         scene.set(Scene(connection))

@@ -1,6 +1,6 @@
 """A message on its way in: its blocks, its header, its end, and what the plugins make of it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
@@ -33,16 +33,14 @@ class Intake:
         verdicts: Verdicts,
         engine: Engine,
         settings: Settings,
-        hooks: Collection[str],
         host: Host,
     ) -> None:
-        """`hooks` are those that a plugin has; the silent ones of the others are not asked."""
         self.queued: Outcome | None = None
         self._verdicts = verdicts
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._engine = engine
         self._settings = settings
-        self._hooks = hooks
+        self._hooks = verdicts.hooks  # not even asked about are the silent ones nobody has
         self._host = host
 
     def shortage(self, params: Mapping[str, str]) -> Reply | None:

@@ -30,7 +30,7 @@ def received(transaction: Transaction, me: str, now: float) -> str:
     connection = transaction.connection
     return (
         f"from {_said(connection.hello_host)} ({_seen(connection)})"
-        f"\n\tby {me} (qpsdk) with {protocol(transaction)}{_folded(tls_comment(connection))}"
+        f"\n\tby {me} (qpsdk) with {protocol(transaction)}{_tls(connection)}"
         f" id {transaction.id}"
         f"{_for(transaction)};\n\t{date(int(now))}"
     )
@@ -78,19 +78,19 @@ def date(seconds: int) -> str:
     )
 
 
-def _folded(text: str) -> str:
-    return f"\n\t{text}" if text else ""
+def _tls(connection: Connection) -> str:
+    return f"\n\t{tls_comment(connection)}" if connection.tls else ""
 
 
 def _for(transaction: Transaction) -> str:
     if len(transaction.recipients) != 1:
         return ""
-    recipient = str(transaction.recipients[0])
+    recipient = transaction.recipients[0].format()
     # A plugin may have added one that only SMTPUTF8 could name, or that fits on no line (RFC
     # 5322, 2.1.1); the clause is optional.
-    if not (transaction.smtputf8 or recipient.isascii()) or len(recipient.encode()) > MAX_FOR:
+    if len(recipient) > MAX_FOR or not (transaction.smtputf8 or recipient.isascii()):
         return ""
-    return f"\n\tfor {recipient}"
+    return f"\n\tfor {recipient.decode()}"
 
 
 def _said(host: bytes) -> str:

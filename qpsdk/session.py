@@ -55,6 +55,7 @@ from qpsdk.spool import Spool
 from qpsdk.stream import Stream
 from qpsdk.verdicts import Observer, Verdicts
 
+_READY: Final = State.READY
 _RESET: Final = Reply.make(250, "Flushed", "2.0.0")
 EVENTS_A_TURN: Final = 100
 """What one client may do before the others get their turn: a block can hold 40,000 commands."""
@@ -84,11 +85,11 @@ class Session:
         self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
         self._host = host
         self._settings = settings
-        unparsed = [verb for verb, hook in HOOKS_BY_VERB.items() if hook in self._hooks]
+        unparsed = _unparsed(self._hooks)
         engine = Engine(settings.me, settings.limits, settings.bare_newline, unparsed)
         engine.on_refusal = verdicts.log_refusal
         self._engine = engine
-        self._intake = Intake(verdicts, engine, settings, self._hooks, host)
+        self._intake = Intake(verdicts, engine, settings, host)
         self._pace = Pace(settings, monotonic())
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
@@ -143,22 +144,26 @@ class Session:
         await self._greet()
         next_event, verdicts = self._engine.next_event, self._verdicts
         events = 0
-        while not verdicts.closing and not self._verdicts.lost:
+        while not verdicts.closing and not verdicts.lost:
             event = next_event()
             if event is None:
                 await self._receive()
+                events = 0
                 continue
             await _HANDLERS[type(event)](self, event)
             events += 1
-            if events % EVENTS_A_TURN == 0:
+            if events == EVENTS_A_TURN:
                 await self._send()
                 await asyncio.sleep(0)
+                events = 0
         await self._send()
 
     async def _receive(self) -> None:
         """Send what has been said, and wait for the client's next bytes."""
-        await self._send()
-        if self._engine.state is State.READY and self.connection.transaction is not None:
+        engine, observer = self._engine, self._observer
+        if self._write():
+            await self._stream.drain()
+        if engine.state is _READY and self.connection.transaction is not None:
             await self._reset_transaction()  # by a MAIL that the engine has refused itself
         if self._stopping and self.connection.transaction is None:
             self._dismiss("Stopping, try again later", "4.3.2")
@@ -174,10 +179,10 @@ class Session:
             return  # to be stopped above
         finally:
             self._reading = False
-        if self._observer is not None and data:
-            self._observer.client(self.connection, data)
+        if observer is not None and data:
+            observer.client(self.connection, data)
         problem = self._pace.problem(
-            self._engine.requests,
+            engine.requests,
             len(data),
             asked,
             monotonic(),
@@ -186,7 +191,7 @@ class Session:
         if problem is not None and data:
             self._dismiss(*problem)
         else:
-            self._engine.receive(data)
+            engine.receive(data)
 
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
@@ -202,11 +207,12 @@ class Session:
     def _write(self) -> bool:
         """Give the stream what is to be said; whether there was anything."""
         replies = self._engine.data_to_send()
-        if replies:
-            if self._observer is not None:
-                self._observer.server(self.connection, b"".join(replies))
-            self._stream.writelines(replies)
-        return bool(replies)
+        if not replies:
+            return False
+        if self._observer is not None:
+            self._observer.server(self.connection, b"".join(replies))
+        self._stream.writelines(replies)
+        return True
 
     async def _end(self) -> None:
         self._verdicts.closing = True
@@ -219,6 +225,8 @@ class Session:
             await self._stream.finish()
         await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
+        # Without this way back to us all goes now, and need not wait for the garbage collector.
+        self.connection.input_waiting = bool
 
     def _client_lost(self) -> None:
         """The connection was reset, or a write failed: nobody waits for the hook in flight.
@@ -356,7 +364,7 @@ class Session:
         is_sender = isinstance(event, Mail)
         try:
             address = Address.parse(text, smtputf8=transaction.smtputf8)
-            if is_sender or not address.is_null:
+            if address.address or is_sender:
                 return address
             problem = Reply.make(501, "A recipient cannot be empty", "5.1.3")
         except NonASCIIAddressError as error:
@@ -451,6 +459,12 @@ class Session:
         transaction = self.connection.transaction
         assert transaction is not None  # the engine lets these events come only inside one
         return transaction
+
+
+@lru_cache(maxsize=8)
+def _unparsed(hooks: frozenset[str]) -> frozenset[str]:
+    """The commands that a plugin of the host may read in place of us: the same at each client."""
+    return frozenset(verb for verb, hook in HOOKS_BY_VERB.items() if hook in hooks)
 
 
 @lru_cache(maxsize=64)

@@ -39,7 +39,7 @@ class Spool:
 
     def __init__(self, threshold: int, directory: "SpoolDirectory") -> None:
         """`threshold` is in bytes."""
-        self._memory: bytearray | None = bytearray()
+        self._memory: bytes | bytearray | None = b""
         self._threshold = threshold
         self._directory = directory
         self._fd = -1
@@ -54,7 +54,12 @@ class Spool:
         """
         if self._memory is not None:
             if self.size + len(data) <= self._threshold:
-                self._memory += data
+                if not self.size:
+                    self._memory = bytes(data)  # no copy: most messages come in one block
+                else:
+                    if isinstance(self._memory, bytes):
+                        self._memory = bytearray(self._memory)
+                    self._memory += data
                 self.size += len(data)
                 return
             self._move_to_file()
@@ -64,13 +69,12 @@ class Spool:
     def read(self, offset: int, size: int) -> bytes:
         """Up to `size` bytes from `offset`; none at the end."""
         if self._memory is not None:
-            with memoryview(self._memory) as view:
-                return bytes(view[offset : offset + size])
+            return bytes(self._memory[offset : offset + size])
         return os.pread(self._fd, size, offset)
 
     def blocks(self, offset: int = 0, size: int = BLOCK_SIZE) -> Iterator[bytes]:
         """All from `offset` on, `size` bytes at a time."""
-        while block := self.read(offset, size):
+        while offset < self.size and (block := self.read(offset, size)):
             offset += len(block)
             yield block
 

@@ -25,19 +25,29 @@ async def add_trace(
     if forged := rename_forged(header, (settings.auth_results, settings.me)):
         verdicts.log(LOGINFO, f"forged Authentication-Results renamed: {forged}")
     header.prepend(NAME, authentication_results(transaction, settings.auth_results))
-    connection = transaction.connection
     ours = received(transaction, settings.me, now)
+    if "received_line" not in verdicts.hooks or not await _add_other(verdicts, transaction):
+        header.prepend("Received", ours)
+
+
+async def _add_other(verdicts: Verdicts, transaction: Transaction) -> bool:
+    """Add the Received field that a plugin would have in place of ours; True if there is one."""
+    connection, header = transaction.connection, transaction.header
+    assert header is not None
     comments = (auth_comment(connection), tls_comment(connection))
     outcome = await verdicts.ask(
         "received_line", transaction, transaction, protocol(transaction), *comments
     )
-    value = outcome.message if outcome.constant is OK and outcome.message else ours
+    value = outcome.message
+    if outcome.constant is not OK or not value:
+        return False
     if not isinstance(value, str | bytes):
         text = f"received_line: not used, {value!r:.200} is no text"
         verdicts.log(LOGERROR, text, outcome.plugin)
-        value = ours
+        return False
     try:
         header.prepend("Received", value)
     except HeaderError as error:
         verdicts.log(LOGERROR, f"received_line: not used: {error}", outcome.plugin)
-        header.prepend("Received", ours)
+        return False
+    return True

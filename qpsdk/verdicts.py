@@ -50,6 +50,7 @@ class Verdicts:
     """Asks the plugins, and makes replies of their answers by the hook table.
 
     Attributes:
+        hooks: Those that a plugin has.
         work: What is waited for now; it may be called off.
         closing: True once a reply was made after which the connection ends.
         lost: True once the client is gone.
@@ -64,6 +65,7 @@ class Verdicts:
     ) -> None:
         """`me` is the host's name, which some replies begin with."""
         self.connection = connection
+        self.hooks = dispatcher.hooks
         self.work = Work()
         self.closing = False
         self.lost = False
@@ -73,10 +75,12 @@ class Verdicts:
 
     async def ask(self, hook: str, about: Connection | Transaction, *arguments: Any) -> Outcome:
         """Run a hook, if a plugin has it. The plugin may be called off by `work`."""
-        if hook not in self._dispatcher.hooks:
+        if hook not in self.hooks:
             return NO_OPINION
-        del about.answers[:-MAX_ANSWERS]
         known = len(about.answers)
+        if known > MAX_ANSWERS:
+            del about.answers[:-MAX_ANSWERS]
+            known = MAX_ANSWERS
         try:
             return await self._dispatcher.run(hook, about, arguments, self.work)
         finally:

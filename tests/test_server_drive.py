@@ -65,24 +65,24 @@ def test_context_of_its_own() -> None:
 
 def test_waits_for_futures() -> None:
     """It may await a task; what is on the stream meanwhile does not disturb it."""
+    answer: asyncio.Future[str]
     seen: list[str] = []
     ended = Ended()
 
-    async def hook() -> str:
-        await asyncio.sleep(0.01)
-        return "answer"
-
     async def session() -> None:
-        seen.append(await asyncio.ensure_future(hook()))
+        seen.append(await answer)
         await pause()
         seen.append("more")
 
     async def main() -> None:
+        nonlocal answer
+        answer = asyncio.get_running_loop().create_future()
         drive = ended.drive(session())
         drive.wake()
         drive.wake()  # bytes arrive, while it waits for the hook
         assert seen == []
-        await asyncio.sleep(0.05)
+        answer.set_result("answer")
+        await asyncio.sleep(0)
         assert seen == ["answer"]
         drive.wake()
         assert seen == ["answer", "more"]

@@ -633,3 +633,20 @@ def test_no_password_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     verdicts = Verdicts(Connection("c1"), Dispatcher([], asyncio.to_thread), "mx.example.com")
     verdicts.log_refusal(b"auth PLAIN c2VjcmV0", Reply.make(503, "Not now", "5.5.1"))
     assert caplog.messages == ["refused 'AUTH ...': 503 5.5.1 Not now"]
+
+
+def test_nothing_is_left_to_collect() -> None:
+    """What belongs to a connection goes when it ends: no circle of references keeps it."""
+
+    async def conversation(client: SMTPClient) -> None:
+        assert (await client.send(b"Subject: hi\n\nhello\n")).code == 250
+        await client.command("QUIT")
+
+    gc.collect()
+    gc.disable()
+    try:
+        talk(conversation, Takes(), connection=Connection("the one that goes"))
+        tracked = [one for one in gc.get_objects() if isinstance(one, Connection)]
+        assert "the one that goes" not in [connection.id for connection in tracked]
+    finally:
+        gc.enable()

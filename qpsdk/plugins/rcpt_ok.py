@@ -29,10 +29,13 @@ class RcptOk(Plugin):
             return OK
         if transaction.connection.relay_client:
             return OK
-        labels = host.split(".")
-        names = [host, *("." + ".".join(labels[n:]) for n in range(1, len(labels)))]
-        if any(not domains.isdisjoint(names) for domains in self.ours()):
-            return OK
+        names, rest = [host], host
+        while rest:  # example.com, .com
+            _, dot, rest = rest.partition(".")
+            names.append(dot + rest)
+        for domains in self.ours():
+            if not domains.isdisjoint(names):
+                return OK
         return DENY, "Relaying denied"
 
     def ours(self) -> list[frozenset[str]]:

@@ -5,9 +5,7 @@ The response is a netstring whose first byte is K (the server has taken responsi
 every recipient), Z (try again later) or D (do not try again).
 """
 
-import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
@@ -25,7 +23,7 @@ DEFAULT_PORT: Final = 628
 MAX_RESPONSE: Final = 10 * 1024
 """Bytes of a response that are read; Postfix's clients stop there too."""
 
-_FORBIDDEN: Final = re.compile(rb"[\0\r\n]")
+_FORBIDDEN: Final = b"\0\r\n"
 
 
 class Verdict(Enum):
@@ -34,6 +32,9 @@ class Verdict(Enum):
     ACCEPTED = b"K"
     DEFERRED = b"Z"
     REJECTED = b"D"
+
+
+_VERDICTS: Final = {verdict.value: verdict for verdict in Verdict}
 
 
 class Response(NamedTuple):
@@ -56,8 +57,7 @@ class Response(NamedTuple):
         return netstring.encode(self.verdict.value + self.text)
 
 
-@dataclass(frozen=True, slots=True)
-class Package:
+class Package(NamedTuple):
     """A message and its envelope as one netstring, to be sent in three parts.
 
     All lengths are known before the first byte is sent, so the message itself can be streamed
@@ -102,16 +102,16 @@ class Package:
             raise QMQPEnvelopeError("no recipients: some servers would accept it for nobody")
         if not all(recipients):
             raise QMQPEnvelopeError("an empty recipient")
-        for address in (sender, *recipients):
-            if len(address) > MAX_ADDRESS:
-                raise QMQPEnvelopeError(
-                    f"an address of {len(address)} bytes: {MAX_ADDRESS} at most"
-                )
-            if _FORBIDDEN.search(address):
-                raise QMQPEnvelopeError(f"NUL, CR or LF in the address {address!r}")
-            if not smtputf8 and not address.isascii():
-                raise QMQPEnvelopeError(f"the address {address!r} needs SMTPUTF8")
-        envelope = b"".join([netstring.encode(address) for address in (sender, *recipients)])
+        addresses = [sender, *recipients]
+        if (longest := max(map(len, addresses))) > MAX_ADDRESS:
+            raise QMQPEnvelopeError(f"an address of {longest} bytes: {MAX_ADDRESS} at most")
+        envelope = b"".join(map(netstring.encode, addresses))
+        if len(envelope.translate(None, _FORBIDDEN)) != len(envelope):
+            bad = next(a for a in addresses if len(a.translate(None, _FORBIDDEN)) != len(a))
+            raise QMQPEnvelopeError(f"NUL, CR or LF in the address {bad!r}")
+        if not smtputf8 and not envelope.isascii():
+            bad = next(address for address in addresses if not address.isascii())
+            raise QMQPEnvelopeError(f"the address {bad!r} needs SMTPUTF8")
         length = netstring.encoded_size(message_size) + len(envelope)
         head = netstring.head(length) + netstring.head(message_size)
         return cls(message_size, head, b"," + envelope + b",")
@@ -133,7 +133,7 @@ class ResponseDecoder:
     __slots__ = ("_decoder", "_seen")
 
     def __init__(self) -> None:
-        self._decoder = netstring.Decoder(MAX_RESPONSE)
+        self._decoder: netstring.Decoder | None = None  # until there is a use for it
         self._seen = b""
 
     def feed(self, data: bytes) -> Response | None:
@@ -148,17 +148,19 @@ class ResponseDecoder:
             excess = len(data) - whole[1]
         else:
             self._seen = (self._seen + data)[:40]
-            excess = self._decoder.offset + len(data)
+            self._decoder = decoder = self._decoder or netstring.Decoder(MAX_RESPONSE)
+            excess = decoder.offset + len(data)
             try:
-                value = next(self._decoder.feed(data), None)
-                excess -= self._decoder.offset
+                value = next(decoder.feed(data), None)
+                excess -= decoder.offset
             except NetstringError as error:
                 raise QMQPResponseError(f"not a response: {error}: {self._seen!r}") from None
         if value is None:
             return None
-        if value[:1] not in (b"K", b"Z", b"D"):
+        verdict = _VERDICTS.get(value[:1])
+        if verdict is None:
             raise QMQPResponseError(f"a response begins with K, Z or D, not {value[:40]!r}")
-        return Response(Verdict(value[:1]), value[1:], excess)
+        return Response(verdict, value[1:], excess)
 
     def finish(self) -> QMQPResponseError:
         """The error to raise when the server closes before a whole response came."""

@@ -126,7 +126,8 @@ class ServerList:
 
     def answered(self, server: Endpoint) -> None:
         """Say that the server answered, whatever it said."""
-        self._resting.pop(server, None)
+        if self._resting:
+            self._resting.pop(server, None)
 
     def _rests(self, server: Endpoint, now: float) -> bool:
         rest = self._resting.get(server)

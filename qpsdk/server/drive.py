@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import copy_context
+from functools import partial
 from typing import Any, Final
 
 PAUSE: Final = object()
@@ -19,7 +20,7 @@ class Drive:
     the tasks in which the hooks of plugins run, and for its next turn (``asyncio.sleep(0)``).
     """
 
-    __slots__ = ("_context", "_coroutine", "_done", "_ended", "_running", "_waiting_for", "_woken")
+    __slots__ = ("_done", "_ended", "_go_on", "_running", "_waiting_for", "_woken")
 
     def __init__(
         self,
@@ -27,8 +28,8 @@ class Drive:
         done: Callable[["Drive", BaseException | None], None],
     ) -> None:
         """`done` is called at the end, with the exception that ended the coroutine, if one did."""
-        self._coroutine = coroutine
-        self._context = copy_context()  # as a task has: whoever wakes us has others
+        # In a context of its own, as a task has: whoever wakes us has others.
+        self._go_on: Callable[[], Any] = partial(copy_context().run, coroutine.send, None)
         self._done = done
         self._waiting_for: asyncio.Future[Any] | None = None
         self._running = False
@@ -40,8 +41,7 @@ class Drive:
         if self._waiting_for is not None or self._ended:
             return  # it will look at the stream when it comes to that, or not any more
         self._woken = True
-        while self._woken and not self._running and not self._ended:
-            self._woken = False
+        while self._woken and not self._running:
             self._step()
 
     def _future_done(self, future: asyncio.Future[Any]) -> None:
@@ -50,24 +50,26 @@ class Drive:
             self.wake()
 
     def _step(self) -> None:
-        self._running = True
+        self._woken, self._running = False, True
         try:
-            future = self._context.run(self._coroutine.send, None)
+            future = self._go_on()
         except StopIteration:
-            self._ended = True
+            self._ended, self._woken = True, False
             self._done(self, None)
         except BaseException as error:
-            self._ended = True
+            self._ended, self._woken = True, False
             self._done(self, error)
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise  # KeyboardInterrupt and its like are the loop's
         else:
-            if future is None:  # asyncio.sleep(0): after the others
+            if future is PAUSE:
+                pass
+            elif future is None:  # asyncio.sleep(0): after the others
                 asyncio.get_running_loop().call_soon(self.wake)
-            elif future is not PAUSE:
+            else:
                 # As a task does: the future says so when it is awaited the wrong way.
                 future._asyncio_future_blocking = False
-                self._waiting_for = future
+                self._waiting_for, self._woken = future, False
                 future.add_done_callback(self._future_done)
         finally:
             self._running = False

@@ -135,7 +135,7 @@ class SocketStream(asyncio.Protocol):
         self.disown()
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
-        if exc is not None and self._tls is None:
+        if exc is not None and self._tls is None and not self._lingering:
             self._rescue()
         self._wake()
         if exc is not None and self._lost_callback is not None:
@@ -175,7 +175,10 @@ class SocketStream(asyncio.Protocol):
                 return b""
             await self._wait()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        self._drop_unread()
+        chunks.clear()
+        self._unread = 0
+        if self._paused_reading:
+            self._read_on()
         return data
 
     def write(self, data: bytes) -> None:
@@ -279,8 +282,11 @@ class SocketStream(asyncio.Protocol):
         self._chunks.clear()
         self._unread = 0
         if self._paused_reading:
-            self._paused_reading = False
-            self.transport.resume_reading()
+            self._read_on()
+
+    def _read_on(self) -> None:
+        self._paused_reading = False
+        self.transport.resume_reading()
 
     # TLS, where it was started
 
@@ -318,7 +324,8 @@ class SocketStream(asyncio.Protocol):
         """Call `wake` where otherwise a future would wake a task."""
         self._wake_driver = wake
 
-    async def _wait(self) -> None:
+    @coroutine
+    def _wait(self) -> Generator[object, None, None]:
         """Sleep until anything happens.
 
         Raises:
@@ -330,10 +337,10 @@ class SocketStream(asyncio.Protocol):
         try:
             if self._wake_driver is not None:
                 self._driver_waits = True
-                await _pause()
+                yield PAUSE
             else:
                 self._waiter = self._loop.create_future()
-                await self._waiter
+                yield from self._waiter
         finally:
             self._waiter = None
             self._driver_waits = False
@@ -388,12 +395,6 @@ class SocketStream(asyncio.Protocol):
         else:
             since = self._waiting_since if waiting else now
             self._set_timer(max(since + self._io_timeout, now + 0.01))
-
-
-@coroutine
-def _pause() -> Generator[object, None, None]:
-    """Suspend until the driver is woken."""
-    yield PAUSE
 
 
 def reason(error: OSError | UnicodeError) -> str:

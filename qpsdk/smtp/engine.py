@@ -25,6 +25,12 @@ from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.sasl import Exchange
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
 
+_CLOSED: Final = State.CLOSED
+_MESSAGE: Final = State.MESSAGE
+
+_COMMANDS: Final = {verb.encode(): (verb, read, STEPS[verb]) for verb, read in READERS.items()}
+"""All that a command's name leads to, found by one look-up."""
+
 BareNewline = Literal["reject", "normalize"]
 """What to do with a CR or LF that stands alone in a message: `config/bare_newline`."""
 
@@ -150,13 +156,15 @@ class Engine:
         After an event that waits for a reply, call `reply` before you call this again.
         """
         assert not self._pending, "the event before waits for its reply"
-        while self.state is not State.CLOSED:
+        while self.state is not _CLOSED:
             if self._decoder is not None:
                 return self._read_message(self._decoder)
             if self._message_size is not None:
                 end = MessageEnd(self._message_size, self._refusal)
                 self._message_size, self._pending = None, FINAL_DOT
                 return end
+            if self._position == len(self._buffer) and not self._ended:
+                return None  # as behind nearly every reply
             try:
                 line = self._read_line()
                 if line is None:
@@ -177,13 +185,13 @@ class Engine:
         The state follows the code, unless `accepted` says otherwise.
         """
         self._out.append(reply.wire)
-        if self.state is State.CONNECTED:
+        step, self._pending = self._pending, ""
+        if not step:
+            assert self.state is State.CONNECTED, "no event waits for a reply"
             self.state = State.GREETED
             return
-        assert self._pending, "no event waits for a reply"
-        step, self._pending = self._pending, ""
         if accepted is None:
-            accepted = reply.accepted
+            accepted = reply.code < 400
         self.state = STEPS[step][self.state][0 if accepted else 1]
         if not accepted:
             self._refusals += 1
@@ -191,7 +199,7 @@ class Engine:
             self._commands = self._bad_commands = self._refusals = 0
         if step == "RCPT":
             self._recipients += accepted
-        if self.state is State.MESSAGE:
+        elif self.state is _MESSAGE:
             self._decoder = DataDecoder()
             self._refusal = None
 
@@ -256,11 +264,11 @@ class Engine:
         A bare LF ends a command too: it is what people type, and no message hides in it.
         """
         self._command = b""
-        start = self._position
+        start, buffer = self._position, self._buffer
         limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
-        end = self._buffer.find(b"\n", self._searched)
+        end = buffer.find(b"\n", self._searched)
         if end < 0:
-            self._searched = len(self._buffer)
+            self._searched = len(buffer)
             if self._skipping or self._searched - start > limit:
                 self._skipping = True
                 self._position = self._searched
@@ -271,48 +279,49 @@ class Engine:
             self._skipping = False
             exchange, self._exchange = self._exchange, None
             raise CommandError(_RESPONSE_TOO_LONG if exchange else _LINE_TOO_LONG)
-        return self._buffer[start:end].removesuffix(b"\r")
+        return buffer[start:end].removesuffix(b"\r")
 
     def _read_command(self, line: bytes) -> Event | None:
         """The event that a line is, or None if it was answered here."""
         self._command = line
         word, arguments = split(line)
-        verb = word.upper().decode("ascii", "replace")
+        command = _COMMANDS.get(word.upper())
         self._commands += 1
         too_many = self._commands > self._max_commands
-        if (too_many or self._refusals >= self._max_refusals) and verb != "QUIT":
+        if (too_many or self._refusals >= self._max_refusals) and word.upper() != b"QUIT":
             what = "commands without a message" if too_many else "refused commands"
             self._send_away(f"Too many {what}")
             return None
-        reader = READERS.get(verb)
-        if reader is None:
+        if command is None:
             self._command = b""
             if not self._may_err_again():
                 return None
             self._pending = "NOOP"  # whatever it was, it changes no state
             return Unknown(word.lower(), arguments)
-        steps = STEPS[verb]
-        if self.state not in steps:
+        verb, read, steps = command
+        states = steps.get(self.state)
+        if states is None:
             raise CommandError(OUT_OF_ORDER[verb])
         if verb == "MAIL":
             # It ends the transaction before it even where we refuse it ourselves.
-            self.state, self._recipients = steps[self.state][1], 0
+            self.state, self._recipients = states[1], 0
         if verb in self._unparsed:
             self._pending, self._unread = verb, arguments
             return Unparsed(verb)
-        return self._read_arguments(verb, arguments, reader)
+        return self._read_arguments(verb, arguments, read)
 
     def _read_arguments(
         self, verb: str, arguments: bytes, read: Callable[[bytes], Event]
     ) -> Event | None:
         """The event of a command that is in order, or None if it was answered here."""
         event = read(arguments)
-        if isinstance(event, Mail) and self._is_over(int(event.params.get("size", 0))):
-            self._refuse(_TOO_LARGE)
-            return None
-        if isinstance(event, Mail) and "auth" in event.params and not self.auth_offered:
-            raise CommandError(_NO_AUTH_PARAMETER)
-        if verb == "RCPT" and self._recipients >= self.limits.recipients:
+        if isinstance(event, Mail) and event.params:
+            if self._is_over(int(event.params.get("size", 0))):
+                self._refuse(_TOO_LARGE)
+                return None
+            if "auth" in event.params and not self.auth_offered:
+                raise CommandError(_NO_AUTH_PARAMETER)
+        elif verb == "RCPT" and self._recipients >= self.limits.recipients:
             self._refuse(_TOO_MANY_RECIPIENTS)
             return None
         self._pending = verb
@@ -356,7 +365,7 @@ class Engine:
     # Messages
 
     def _read_message(self, decoder: DataDecoder) -> Event | None:
-        data = self._buffer[self._position :]
+        data = self._buffer[self._position :] if self._position else self._buffer
         if not data:
             return Hangup("client closed the connection in a message") if self._ended else None
         message, rest = decoder.feed(data)
