@@ -15,8 +15,8 @@
 #
 # You learn to run a host that strangers reach: its config directory, Postfix behind it, HAProxy
 # before it, its log, and how it is changed while it runs. You should know
-# [what goes wrong](07_when_things_go_wrong.md). In the end you have a checklist, and have seen each
-# of its lines go wrong.
+# [what goes wrong](07_when_things_go_wrong.md). In the end you have a checklist, and have seen go
+# wrong what most of its lines are about.
 
 # %%
 import qpsdk
@@ -214,7 +214,7 @@ host = start("qpsdk serve --config config 2>log")
 
 # %% [markdown]
 # First the question of all strangers: will you send this to somebody else for me? A host that says
-# yes is an *open relay*. It is found within hours, and then no one takes mail from it.
+# yes is an *open relay*. It is soon found, and then no one takes mail from it.
 
 # %% tags=["static"]
 write(
