@@ -413,7 +413,8 @@ with_log = plugin(Forward, "192.0.2.1", qp=memory_host({}, fake.connect))
 with capture_log() as log:
     await ask(with_log, "queue", transaction=transaction(message=message))
 print(*log.lines(), sep="\n")
-# `header.get` unfolds: the line end is gone. Were there one left, the host would escape it.
+# `header.get` unfolds: the line end is gone. Were there one left, the host would escape
+# it.
 assert len(log.lines()) == 1
 
 # %% [markdown]
@@ -425,7 +426,8 @@ from qpsdk.testing.qmqp_script import close_at
 
 reply, errors, fake = await send(HELLO, close_at(100))
 # Not accepted, and worth another try: it is the host that saves the plugin, for whom an
-# exception in a queue hook is "not now". A plugin of ours would have said why in the log.
+# exception in a queue hook is "not now". A plugin of ours would have said why in the
+# log.
 assert 400 <= reply.code < 500
 assert len(errors) == 1
 

@@ -271,8 +271,8 @@ async def taken(*lines):
     return sum(reply.code == 250 for reply in replies)
 
 
-# Whoever refuses, decides: the smaller number, whichever line comes first. For the greater
-# to count, one of the lines has to go.
+# Whoever refuses, decides: the smaller number, whichever line comes first. For the
+# greater to count, one of the lines has to go.
 assert await taken("__main__.Limit 2", "__main__.Limit 5") == 2
 assert await taken("__main__.Limit 5", "__main__.Limit 2") == 2
 

@@ -323,6 +323,7 @@ _TABLE: Final = (
         _yes(_GO_AHEAD)
         | _refusals(deny=554, soft=451, deny_close=554, soft_close=451, enhanced="7.1")
         | _DONE,
+        example="greylisting",
     ),
     Hook(
         "data_headers_end",

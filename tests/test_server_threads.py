@@ -73,10 +73,10 @@ def test_threads_are_used_again() -> None:
     names: set[int] = set()
 
     async def main() -> None:
-        threads = Threads(8, idle=SOON)
+        threads = Threads(100, idle=SOON)
         for _ in range(20):
             names.add(await threads.run(threading.get_ident))
-        assert len(names) <= 2  # the result is told a moment before the thread is free again
+        assert len(names) < 10  # the result is told a moment before the thread is free again
         while threads._threads:
             await asyncio.sleep(0.01)
         assert await threads.run(int) == 0

@@ -300,7 +300,7 @@ class LeavesThread(Plugin):
         self.end = threading.Event()
 
     def hook_quit(self, connection: Connection) -> Any:
-        threading.Thread(target=self.end.wait, args=(5,), name="counter", daemon=True).start()
+        threading.Thread(target=self.end.wait, args=(60,), name="counter", daemon=True).start()
         return DECLINED
 
     def hook_post_connection(self, connection: Connection) -> Any: ...

@@ -5,7 +5,8 @@ The notebooks are plain Python (jupytext's py:percent). What they printed is kep
 until a notebook, or anything in the package, is another; never in the repository.
 
 A cell's tags say what it is: `static` needs sockets, programs or plots, and stays as it is where
-others can be edited; `answer` answers an exercise, and is folded.
+others can be edited; `answer` answers an exercise, and is folded; `terminal` has the functions that
+type for the reader, and is folded too.
 """
 
 import hashlib
@@ -32,7 +33,9 @@ from qpsdk import __version__
 ROOT: Final = Path(__file__).parent.parent.parent
 CACHE: Final = ROOT / ".cache" / "notebooks"
 
-SOURCES: Final = tuple(ROOT / name for name in ("qpsdk", "notebooks/programs", "docs/assets"))
+SOURCES: Final = tuple(
+    ROOT / name for name in ("qpsdk", "notebooks/programs", "notebooks/recorded", "docs/assets")
+)
 """Folders in which a change may change what a notebook prints."""
 
 AT_ONCE: Final = 4
@@ -55,10 +58,11 @@ TEMPLATE: Final = """\
 
 {% endmacro %}
 {% block any_cell %}
-{% if 'answer' in cell.metadata.get('tags', []) %}
+{% set tags = cell.metadata.get('tags', []) %}
+{% if 'answer' in tags or 'terminal' in tags %}
 
-<details class="success" markdown>
-<summary>Answer</summary>
+<details class="{{ 'success' if 'answer' in tags else 'note' }}" markdown>
+<summary>{{ 'Answer' if 'answer' in tags else 'How Python types for you' }}</summary>
 
 {{ super() }}
 

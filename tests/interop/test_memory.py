@@ -91,7 +91,7 @@ def test_hundred_clients_vanish_together(host: RunningHost) -> None:
 
 def test_a_client_that_never_reads_its_replies(tmp_path: Path, sink: QMQPSink) -> None:
     """A client that never reads its replies cannot make the host hold them without bound."""
-    with running_host(tmp_path, sink.address) as host:
+    with running_host(tmp_path, sink.address, max_commands="0") as host:
         with host.connect() as client:
             client.hello()
             assert client.deliver(b"Subject: warm-up\n\n").code == 250

@@ -53,6 +53,24 @@ def test_after_mail(tmp_path: Path, fake: FakeServer) -> None:
     assert found["qpsdk_spool_files"] == 1
 
 
+def test_refused(tmp_path: Path, fake: FakeServer) -> None:
+    """Clients that are not let in are counted by the limit that they have met."""
+    settings = {
+        "metrics": "127.0.0.1:0",
+        "loglevel": "LOGNOTICE",
+        "max_connections_per_address": "1",
+        "unlimited_clients": "192.0.2.1",
+    }
+    with running_host(tmp_path, fake.address, **settings) as host:
+        at = where(host)
+        with host.connect(), host.connect(greeted=False) as refused:
+            assert refused.reply().code == 421
+            found = samples(get(at, "/metrics")[1])
+    limit = "{reason='max_connections_per_address'}"
+    assert found["qpsdk_refused_connections_total" + limit] == 1
+    assert found["qpsdk_connections_total"] == 1
+
+
 def test_page(tmp_path: Path) -> None:
     """The page on metrics names all that there are, and no others."""
     meter = Meter()
