@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from pathlib import Path
+from stat import S_ISREG
 from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
@@ -138,12 +139,12 @@ class Postfix:
         files = sorted((self._mail / "all/new").glob("*"), key=lambda f: f.stat().st_mtime_ns)
         return [file.read_bytes() for file in files]
 
-    def queued(self) -> int:
-        """How many messages are in its queue."""
+    def is_idle(self) -> bool:
+        """Whether all that it has queued is delivered."""
         folders = (self._queue / name for name in ("incoming", "active", "deferred"))
+        files = (path for folder in folders for path in folder.rglob("*"))
         # One that is not whole, as of a qmqpd that was killed, has no x bit yet.
-        files = (path for folder in folders for path in folder.rglob("*") if path.is_file())
-        return sum(bool(path.stat().st_mode & 0o100) for path in files)
+        return not any(_mode(path) & 0o100 for path in files)
 
     def wait_for(self, number: int) -> list[bytes]:
         """The messages, once there are so many."""
@@ -160,6 +161,15 @@ class Postfix:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _mode(path: Path) -> int:
+    """Of a file; that of a folder, or of a file that has just gone, is 0."""
+    try:
+        found = path.stat().st_mode
+    except FileNotFoundError:
+        return 0
+    return found if S_ISREG(found) else 0
 
 
 def ask(address: tuple[str, int], data: bytes, source: str = "127.0.0.1") -> bytes:

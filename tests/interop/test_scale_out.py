@@ -205,7 +205,7 @@ def test_one_of_each_kind_dies(running: Fleet) -> None:
         haproxy_dies(running, mail)
         mail.goes_on()
     for postfix in running.postfixes:
-        assert eventually(lambda postfix=postfix: postfix.queued() == 0), postfix.log()
+        assert eventually(postfix.is_idle), postfix.log()
         assert postfix.delivered()
     balance(running, mail)
     for host in running.hosts.values():
