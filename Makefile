@@ -6,6 +6,8 @@ PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 60
 MINUTES ?= 20
+# One more than there are processors: many tests wait for a program.
+WORKERS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 BIN := .venv/bin
 HOST := .venv/.host
@@ -44,7 +46,7 @@ demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
 
 test: $(TOOLS) $(NPM) $(PYODIDE) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
-	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-site: $(TOOLS) $(NPM) debian  ## run all tests of the site; screenshots go to .cache/screenshots
 	@$(BIN)/pytest -n auto --dist worksteal -m "" tests/site $(ARGS)

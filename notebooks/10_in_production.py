@@ -249,10 +249,8 @@ sh("grep LOGERROR log")
 # program for that is `qmqpd`, off until a line of `master.cf` has it listen. On your host you would
 # add two lines to a Postfix that is there:
 #
-# ```text
-# /etc/postfix/master.cf   127.0.0.1:628 inet n - n - - qmqpd
-# /etc/postfix/main.cf     qmqpd_authorized_clients = 127.0.0.1
-# ```
+# - in `/etc/postfix/master.cf`: `127.0.0.1:628 inet n - n - - qmqpd`
+# - in `/etc/postfix/main.cf`: `qmqpd_authorized_clients = 127.0.0.1`
 #
 # To leave yours alone, this page has a Postfix of its own in a folder. It takes root to start one,
 # and not every machine has one: where it cannot run, the cells that begin with `%%needs` show what
@@ -385,7 +383,7 @@ sh(f"{SEND} --to bob@example.com letter.eml >told")
 sh("grep ann@example.org log")
 
 # %% [markdown]
-# Nothing, though the letter is from Ann. What a log has is the *envelope sender*, what the client
+# Nothing, though the letter is from Ann. What a log has is the envelope sender, what the client
 # says in MAIL; here it is what `qpsdk send` says if it is not told another. So ask for that:
 
 # %% tags=["static"]

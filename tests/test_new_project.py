@@ -39,7 +39,7 @@ class Done(NamedTuple):
 
 def outside() -> dict[str, str]:
     """The environment of somebody who has never heard of this tree or its virtual environment."""
-    ours = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "CI")
+    ours = ("PYTHONPATH", "VIRTUAL_ENV", "MAKEFLAGS", "MAKELEVEL", "CI", "ARGS")
     theirs = {name: value for name, value in os.environ.items() if name not in ours}
     return theirs | {"PYTHON": sys.executable}  # which make then takes
 

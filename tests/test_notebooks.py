@@ -54,6 +54,7 @@ def test_there_are_notebooks() -> None:
     assert PROGRAMS
 
 
+@pytest.mark.timeout(240)
 @by_notebook
 def test_notebook_runs(notebook: Path) -> None:
     """No cell fails in a fresh kernel, none shows a traceback, and the page has a title."""
@@ -63,6 +64,7 @@ def test_notebook_runs(notebook: Path) -> None:
     assert "'output_type': 'error'" not in shown
 
 
+@pytest.mark.timeout(240)  # it runs a notebook, and some run pytest or Postfix
 @by_notebook
 def test_notebook_prints_the_same_each_time(notebook: Path) -> None:
     """A second run shows what the page shows: no durations, no ports, no addresses of objects."""

@@ -54,6 +54,8 @@ LEFT_OUT: Final = {
     ],
     "there are no sockets": [
         "tests/test_dispatcher.py::test_time_limits",  # in a loop of the test's own
+        "tests/test_meter.py::test_qmqp",
+        "tests/test_testing_dialogue.py::test_header_that_cannot_be_used",
         "tests/test_testing_dialogue.py::test_right[socket]",
         "tests/test_testing_dialogue.py::test_another_line[socket]",
         "tests/test_testing_dialogue.py::test_reply_that_nobody_expects[socket]",
@@ -68,6 +70,8 @@ LEFT_OUT: Final = {
     "there are no processes": [
         "tests/test_log.py::test_escape_opens_no_file",
         "tests/test_spool.py::test_a_real_limit",
+        "tests/test_spool.py::test_orphans",
+        "tests/test_spool.py::test_a_file_that_was_taken_for_an_orphan",
         "tests/test_testing_pytest_transcripts.py::test_update_is_for_one_process",
     ],
     "its system is no POSIX system": [

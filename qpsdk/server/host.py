@@ -260,9 +260,9 @@ class Server:
         ip, descriptor = addresses.remote_ip, stream.transport.get_extra_info("socket").fileno()
         refusal = self._admission.admit(ip, host.settings, descriptor)
         if refusal is not None:
-            stream.refuse(b"" if tls else refusal.reply.wire)
             if host.meter is not None:
                 host.meter.refuse(refusal.limit)
+            stream.refuse(b"" if tls else refusal.reply.wire)
             return
         loaded.lend_log()
         if host.meter is not None:
