@@ -186,6 +186,8 @@ class _Supervisor:
                 self._ready(worker)
 
     def _ready(self, worker: _Worker) -> None:
+        if self._kill_at is not None:  # it was ready as we were told to stop
+            return
         if worker is self._reloading:
             self._reloading = None
             if worker.kept:
