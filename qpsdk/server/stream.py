@@ -32,7 +32,6 @@ class SocketStream(asyncio.Protocol):
     __slots__ = (
         "_chunks",
         "_deadline",
-        "_driver_waits",
         "_ended",
         "_error",
         "_failure",
@@ -42,14 +41,15 @@ class SocketStream(asyncio.Protocol):
         "_lost_callback",
         "_made_callback",
         "_paused_reading",
-        "_paused_writing",
         "_timer",
         "_tls",
         "_unread",
         "_unsent",
         "_waiter",
         "_waiting_since",
+        "_waits",
         "_wake_driver",
+        "full",
         "transport",
     )
 
@@ -76,10 +76,10 @@ class SocketStream(asyncio.Protocol):
         self._tls: TLSLayer | None = None
         self._lingering = False  # all is said, what still comes is dropped
         self._paused_reading = False
-        self._paused_writing = False
+        self.full = False
+        self._waits = False  # somebody does, for what comes next
         self._waiter: asyncio.Future[None] | None = None
         self._wake_driver: Callable[[], None] | None = None
-        self._driver_waits = False
         self._failure: StreamError | None = None  # to be raised to the one who waits
         self._waiting_since = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -110,15 +110,16 @@ class SocketStream(asyncio.Protocol):
             self._made_callback(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._tls is not None and not self._lingering:
+        if self._lingering:
+            self._unread += len(data)
+            if self._unread > LINGER_BYTES:
+                self.transport.abort()
+            return
+        if self._tls is not None:
             data = self._decrypt(self._tls, data)
             if not data:
                 return
         self._unread += len(data)
-        if self._lingering:
-            if self._unread > LINGER_BYTES:
-                self.transport.abort()
-            return
         self._chunks.append(data)
         if self._unread >= READ_AHEAD and not self._paused_reading:
             self._paused_reading = True
@@ -133,6 +134,7 @@ class SocketStream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.disown()
+        self.full = False
         if self._error is None:
             self._error = StreamError(str(exc) if exc else "the connection was closed")
         if exc is not None and self._tls is None and not self._lingering:
@@ -154,10 +156,10 @@ class SocketStream(asyncio.Protocol):
                 self._unread += len(data)
 
     def pause_writing(self) -> None:
-        self._paused_writing = True
+        self.full = True
 
     def resume_writing(self) -> None:
-        self._paused_writing = False
+        self.full = False
         self._wake()
 
     # Stream
@@ -166,14 +168,15 @@ class SocketStream(asyncio.Protocol):
     def input_waiting(self) -> bool:
         return bool(self._chunks) or self._ended or self._error is not None
 
-    async def read(self) -> bytes:
+    @coroutine
+    def read(self) -> Generator[object, None, bytes]:
         chunks = self._chunks
         while not chunks:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return b""
-            await self._wait()
+            yield from self._wait()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._unread = 0
@@ -202,7 +205,7 @@ class SocketStream(asyncio.Protocol):
             # As long as the kernel takes all we write, nothing below would suspend, and the loop
             # could not tell us what has come.
             await asyncio.sleep(0)
-        while self._paused_writing and self._error is None:
+        while self.full and self._error is None:
             if until_input and self.input_waiting:
                 return
             await self._wait()
@@ -334,28 +337,23 @@ class SocketStream(asyncio.Protocol):
         """
         assert not self._waits, "one coroutine at a time uses a stream"
         self._waiting_since = self._loop.time()
+        self._waits = True
         try:
             if self._wake_driver is not None:
-                self._driver_waits = True
                 yield PAUSE
             else:
                 self._waiter = self._loop.create_future()
                 yield from self._waiter
         finally:
-            self._waiter = None
-            self._driver_waits = False
+            self._waits = False
         if self._failure is not None:
             failure, self._failure = self._failure, None
             raise failure
 
-    @property
-    def _waits(self) -> bool:
-        return self._driver_waits or self._waiter is not None
-
     def _wake(self) -> None:
-        if self._driver_waits:
-            self._driver_waits = False
-            assert self._wake_driver is not None
+        if not self._waits:
+            pass
+        elif self._wake_driver is not None:
             self._wake_driver()
         elif self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)

@@ -43,6 +43,10 @@ class MemoryStream:
     def input_waiting(self) -> bool:
         return bool(self._chunks) or self._ended or self._error is not None
 
+    @property
+    def full(self) -> bool:
+        return self._peer._unread > ROOM
+
     async def read(self) -> bytes:
         self._reading = True
         try:
