@@ -30,8 +30,9 @@ class SocketStream(asyncio.Protocol):
     """A `qpsdk.stream.Stream` over an asyncio transport. One coroutine at a time uses it."""
 
     __slots__ = (
-        "_chunks",
+        "_data",
         "_deadline",
+        "_dropped",
         "_ended",
         "_error",
         "_failure",
@@ -43,7 +44,6 @@ class SocketStream(asyncio.Protocol):
         "_paused_reading",
         "_timer",
         "_tls",
-        "_unread",
         "_unsent",
         "_waiter",
         "_waiting_since",
@@ -68,13 +68,13 @@ class SocketStream(asyncio.Protocol):
         self._deadline = None if session_timeout is None else loop.time() + session_timeout
         self._made_callback = on_made
         self._lost_callback: Callable[[], None] | None = None
-        self._chunks: list[bytes] = []
-        self._unread = 0  # bytes in them
+        self._data = b""  # not read yet
         self._unsent = 0  # bytes in the transport's buffer when we last looked
         self._ended = False
         self._error: StreamError | None = None
         self._tls: TLSLayer | None = None
         self._lingering = False  # all is said, what still comes is dropped
+        self._dropped = 0  # bytes of that
         self._paused_reading = False
         self.full = False
         self._waits = False  # somebody does, for what comes next
@@ -111,17 +111,16 @@ class SocketStream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         if self._lingering:
-            self._unread += len(data)
-            if self._unread > LINGER_BYTES:
+            self._dropped += len(data)
+            if self._dropped > LINGER_BYTES:
                 self.transport.abort()
             return
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
             if not data:
                 return
-        self._unread += len(data)
-        self._chunks.append(data)
-        if self._unread >= READ_AHEAD and not self._paused_reading:
+        self._data = self._data + data if self._data else data
+        if len(self._data) >= READ_AHEAD and not self._paused_reading:
             self._paused_reading = True
             self.transport.pause_reading()
         self._wake()
@@ -151,9 +150,8 @@ class SocketStream(asyncio.Protocol):
         """
         fd = self.transport.get_extra_info("socket").fileno()
         with contextlib.suppress(OSError):
-            while self._unread < READ_AHEAD and (data := os.read(fd, READ_AHEAD)):
-                self._chunks.append(data)
-                self._unread += len(data)
+            while len(self._data) < READ_AHEAD and (data := os.read(fd, READ_AHEAD)):
+                self._data += data
 
     def pause_writing(self) -> None:
         self.full = True
@@ -166,20 +164,17 @@ class SocketStream(asyncio.Protocol):
 
     @property
     def input_waiting(self) -> bool:
-        return bool(self._chunks) or self._ended or self._error is not None
+        return bool(self._data) or self._ended or self._error is not None
 
     @coroutine
     def read(self) -> Generator[object, None, bytes]:
-        chunks = self._chunks
-        while not chunks:
+        while not self._data:
             if self._error is not None:
                 raise self._error
             if self._ended:
                 return b""
             yield from self._wait()
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._unread = 0
+        data, self._data = self._data, b""
         if self._paused_reading:
             self._read_on()
         return data
@@ -209,7 +204,7 @@ class SocketStream(asyncio.Protocol):
             if until_input and self.input_waiting:
                 return
             await self._wait()
-        if self._error is not None and not (until_input and self._chunks):
+        if self._error is not None and not (until_input and self._data):
             raise self._error
 
     async def flush(self, *, until_input: bool = False) -> None:
@@ -223,7 +218,7 @@ class SocketStream(asyncio.Protocol):
     async def start_tls(
         self, context: ssl.SSLContext, time_limit: float, /, *, from_start: bool = False
     ) -> TLS:
-        handshake = b"".join(self._chunks) if from_start else b""
+        handshake = self._data if from_start else b""
         self._drop_unread()
         self._tls = tls = TLSLayer(context)
         if handshake:
@@ -282,8 +277,7 @@ class SocketStream(asyncio.Protocol):
         self.transport.abort()
 
     def _drop_unread(self) -> None:
-        self._chunks.clear()
-        self._unread = 0
+        self._data = b""
         if self._paused_reading:
             self._read_on()
 

@@ -78,7 +78,9 @@ class Engine:
         "_decoder",
         "_ended",
         "_exchange",
+        "_in_line",
         "_max_commands",
+        "_max_line",
         "_max_refusals",
         "_me",
         "_message_ended",
@@ -129,7 +131,9 @@ class Engine:
         self._buffer = b""
         self._position = 0  # where the unread part of the buffer begins
         self._searched = 0  # up to here there is no LF: slow drips cost linear time
-        self._skipping = False  # inside a line that is too long
+        self._in_line = False  # inside one of which a part was looked at, or that is no command
+        self._skipping = False  # inside one that is too long
+        self._max_line = self.limits.command_line
         self._ended = False
         self._exchange: Exchange | None = None
         self._command = b""  # the line, if it is a command: what else comes may be a password
@@ -172,8 +176,10 @@ class Engine:
                 self.unfinished = self._skipping
                 return None  # as behind nearly every reply
             try:
-                found = _plain_command(self._buffer, self._position)
-                if found is not None and self._takes(found.end() + 2):
+                found = None if self._in_line else _plain_command(self._buffer, self._position)
+                if found is not None and found.end() + 2 <= self._position + self._max_line:
+                    self._position = self._searched = found.end() + 2
+                    self.requests += 1
                     self._command = found[0]
                     event = self._read_command(*found.groups(b""))
                 elif (line := self._read_line()) is None:
@@ -221,7 +227,7 @@ class Engine:
         Where the exchange fails, or the client cancels it, there is none.
         """
         self._pending = ""
-        self._exchange = exchange
+        self._exchange, self._in_line = exchange, True
         self._out.append(challenge.wire)
 
     def restart(self) -> None:
@@ -231,7 +237,7 @@ class Engine:
         """
         self.state = State.GREETED
         self._buffer, self._position, self._searched = b"", 0, 0
-        self._skipping = False
+        self._in_line = self._skipping = False
         self._recipients = 0
         self.auth_offered = False
 
@@ -270,18 +276,6 @@ class Engine:
 
     # Commands
 
-    def _takes(self, end: int) -> bool:
-        """Take what is unread up to `end` as a command, if that is what may come there."""
-        start = self._position
-        # Where a part of the line has been seen before, the line may be too long, or a response.
-        if self._searched > start or self._exchange is not None or self._skipping:
-            return False
-        if end - start > self.limits.command_line:
-            return False
-        self._position = self._searched = end
-        self.requests += 1
-        return True
-
     def _read_line(self) -> bytes | None:
         """The next line without its end, None if there is none yet.
 
@@ -291,6 +285,7 @@ class Engine:
         start, buffer = self._position, self._buffer
         limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
         end = buffer.find(b"\n", self._searched)
+        self._in_line = end < 0 or self._exchange is not None
         if end < 0:
             self._searched = len(buffer)
             if self._skipping or self._searched - start > limit:
