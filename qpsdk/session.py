@@ -95,6 +95,7 @@ class Session:
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
+        self._quits = False  # the client has said that it is done
         self._messages = 0
 
     @property
@@ -222,7 +223,7 @@ class Session:
         if self._verdicts.lost:
             self._stream.abort()
         else:
-            await self._stream.finish()
+            await self._stream.finish(linger=not self._quits)
         await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
         # Without this way back to us all goes now, and need not wait for the garbage collector.
@@ -453,7 +454,7 @@ class Session:
 
     async def _quit(self, _: Quit) -> None:
         self._answer("quit", await self._ask("quit", self.connection, self.connection))
-        self._verdicts.closing = True
+        self._quits = self._verdicts.closing = True
 
     def _transaction(self) -> Transaction:
         transaction = self.connection.transaction

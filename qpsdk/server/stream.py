@@ -243,15 +243,16 @@ class SocketStream(asyncio.Protocol):
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback
 
-    async def finish(self) -> None:
+    async def finish(self, *, linger: bool = True) -> None:
         self._lost_callback = None
         if self._error is not None:
             return
+        linger = (linger or self._paused_reading) and not self._ended
         self._lingering = True
         self._drop_unread()
         if self._tls is not None:
             self.transport.write(self._tls.end())
-        if self._ended:
+        if not linger:
             self.transport.close()
         else:
             try:
@@ -405,21 +406,28 @@ async def connect(
     session_timeout: float | None = None,
 ) -> SocketStream:
     """A stream to a server: see `qpsdk.plugin.Connect`."""
-    loop = asyncio.get_running_loop()
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
     stream = SocketStream(loop, io_timeout, session_timeout)
-    stands = False
+    # What asyncio.timeout does, at a fifth of its price: one connection is made for each message.
+    limit = loop.call_later(connect_timeout, task.cancel, _NO_CONNECTION)
     try:
-        async with asyncio.timeout(connect_timeout):
-            if endpoint.path:
-                await loop.create_unix_connection(lambda: stream, endpoint.path)
-            else:
-                await loop.create_connection(lambda: stream, endpoint.host, endpoint.port)
-        stands = True
-    except TimeoutError:
-        raise StreamConnectError(f"no connection within {connect_timeout:g} s") from None
-    except (OSError, UnicodeError) as error:
-        raise StreamConnectError(f"cannot connect: {reason(error)}") from error
+        if endpoint.path:
+            await loop.create_unix_connection(lambda: stream, endpoint.path)
+        else:
+            await loop.create_connection(lambda: stream, endpoint.host, endpoint.port)
+    except BaseException as error:
+        stream.disown()
+        if isinstance(error, asyncio.CancelledError) and error.args == (_NO_CONNECTION,):
+            if task.uncancel() == 0:
+                told = f"no connection within {connect_timeout:g} s"
+                raise StreamConnectError(told) from None
+        elif isinstance(error, OSError | UnicodeError):
+            raise StreamConnectError(f"cannot connect: {reason(error)}") from error
+        raise
     finally:
-        if not stands:
-            stream.disown()
+        limit.cancel()
     return stream
+
+
+_NO_CONNECTION: Final = "the time limit of a connection is over"
