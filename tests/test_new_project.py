@@ -54,7 +54,7 @@ def run(folder: Path, *words: str | Path) -> Done:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=120,
+        timeout=220,
         check=False,
     )
     return Done(result.returncode, result.stdout)
