@@ -146,6 +146,7 @@ def order_page() -> str:
     """The page about the order of commands: the picture, and the same as tables."""
     head = "| command | " + " | ".join(f"`{state.name}`" for state in State) + " |"
     lines = [
+        "---\nhide: [toc]\n---\n",
         "# Order of commands",
         "",
         "The engine looks a command up in one table, `qpsdk/smtp/steps.py`, from which this page is"
