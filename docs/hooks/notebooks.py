@@ -83,7 +83,8 @@ TEMPLATE: Final = """\
 {% endblock codecell %}
 {% block input %}
 
-~~~~{.python{% if 'static' in cell.metadata.get('tags', []) %} .static{% endif %}}
+~~~~{.python{% if 'static' in cell.metadata.get('tags', []) %} .static{% endif %}\
+{% if cell.metadata.file %} title="{{ cell.metadata.file }}"{% endif %}}
 {{ cell.source }}
 ~~~~
 
@@ -102,6 +103,9 @@ TEMPLATE: Final = """\
 {% block data_svg %}{{ drawn(output.data['image/svg+xml']) }}{% endblock data_svg %}
 {% block data_text %}{{ printed(output.data['text/plain']) }}{% endblock data_text %}
 """
+
+WRITTEN: Final = re.compile(r"%%writefile (\S+)\n")
+"""How a cell begins that is a file: its page has it under the file's name."""
 
 # Pictures stay in the page: nobody would write the files that nbconvert takes them out to.
 IN_ONE_PIECE: Final = Config({"ExtractOutputPreprocessor": {"enabled": False}})
@@ -194,6 +198,11 @@ def page(notebook: Path, following: Path | None = None, cache: Path = CACHE) -> 
     expected = f"# {title(notebook)}"
     cells = executed(notebook, cache)
     exporter = MarkdownExporter(config=IN_ONE_PIECE, raw_template=TEMPLATE)
+    for cell in cells.cells:
+        if written := WRITTEN.match(cell.source):
+            cell.metadata["file"] = written[1]
+            cell.source = cell.source[written.end() :]
+            cell.outputs = []  # that it was written
     markdown, _ = exporter.from_notebook_node(cells)
     heading, _, rest = str(markdown).lstrip().partition("\n")
     if heading != expected:
