@@ -234,7 +234,7 @@ def _about(notebook: Path, cells: NotebookNode) -> str:
         links.append(_download("its program", f"programs/{stem}.py"))
     return (
         f"Run with qpsdk {ran['version']} on Python {ran['python']}."
-        f" Download: {', '.join(links)}.\n{{ .chapter }}"
+        f" Download: {', '.join(links)}.\n{{ .chapter data-search-exclude }}"
     )
 
 

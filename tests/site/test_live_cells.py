@@ -133,6 +133,8 @@ def test_an_error_is_shown_from_the_cell_on(page: Page) -> None:
         "Traceback (most recent call last):",
         '  File "cell 2", line 3, in <module>',
     ]
+    status = cell(page, 2).get_by_role("status")
+    expect(status).to_have_text("It may need the cells above: Run all above.")
 
 
 def test_a_cell_that_never_ends_is_stopped(page: Page) -> None:
