@@ -12,6 +12,7 @@ type for the reader, and is folded too.
 import hashlib
 import platform
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -120,14 +121,17 @@ def run(notebook: Path) -> NotebookNode:
     cells: NotebookNode = jupytext.read(notebook, fmt="py:percent")
     for number, cell in enumerate(cells.cells):
         cell.id = f"cell-{number}"  # jupytext's are another each time
-    NotebookClient(
-        cells,
-        timeout=120,  # seconds for a cell; less than a test may take, so that the cell is named
-        resources={"metadata": {"path": notebook.parent}},
-        record_timing=False,
-        # On loopback, each message signed; the kernel's warning that it is not encrypted is noise.
-        extra_arguments=["--log-level=ERROR"],
-    ).execute()
+    with tempfile.TemporaryDirectory() as sockets:
+        NotebookClient(
+            cells,
+            timeout=120,  # seconds for a cell; less than a test may take, so that the cell is named
+            resources={"metadata": {"path": notebook.parent}},
+            record_timing=False,
+            # Not by TCP: of two kernels that start at once, one may take the other's port.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+            # Only we reach it; its warning that it is not encrypted is noise.
+            extra_arguments=["--log-level=ERROR"],
+        ).execute()
     for cell in cells.cells:
         if cell.cell_type == "code":
             cell.outputs = list(_settled(cell.outputs))
