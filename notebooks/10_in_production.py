@@ -383,9 +383,9 @@ sh(f"{SEND} --to bob@example.com letter.eml >told")
 sh("grep ann@example.org log")
 
 # %% [markdown]
-# The first message was refused, which is 100, and grep has found nothing, which is 1: nothing, though
-# the letter is from Ann. What a log has is the envelope sender, what the client says in MAIL; here
-# it is what `qpsdk send` says if it is not told another. So ask for that:
+# The first message was refused, which is 100, and grep has found nothing, which is 1: nothing,
+# though the letter is from Ann. What a log has is the envelope sender, what the client says in
+# MAIL; here it is what `qpsdk send` says if it is not told another. So ask for that:
 
 # %% tags=["static"]
 sh("grep you@example.org log")

@@ -26,7 +26,7 @@ LETTER: Final = 7.9
 """Width of a letter: all text has the same, whatever font the reader's machine takes."""
 
 
-LEAST: Final = 0.85
+LEAST: Final = 0.8
 """How far a picture shrinks on a phone before it scrolls: letters stay readable."""
 
 
