@@ -10,7 +10,7 @@ import typer
 from qpsdk.cli.app import app
 from qpsdk.cli.show import ConfigDirectory
 from qpsdk.config import Config
-from qpsdk.errors import ConfigError
+from qpsdk.errors import ConfigError, SetupError
 from qpsdk.server.listeners import BACKLOG
 from qpsdk.server.workers import STOP_LIMIT
 from qpsdk.settings import Settings
@@ -138,6 +138,9 @@ def systemd_units(
 
 
 def _write(folder: Path, units: dict[str, str]) -> None:
+    if not folder.is_dir():
+        told = "no such folder; make it, or name one where systemd looks for units"
+        raise SetupError(f"{folder}: {told}")
     for name, text in units.items():
         path = folder / name
         try:
