@@ -466,6 +466,43 @@ def test_redis_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         asyncio.run(main())
 
 
+def test_redis_round_trips(redis: RedisServer) -> None:
+    """Each call is one round trip, also where it takes several commands of Redis."""
+    turns: list[str] = []  # who has spoken, each time that it was not the same as before
+
+    async def relay(client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        path = redis.url.removeprefix("unix://").partition("?")[0]
+        server, to_server = await asyncio.open_unix_connection(path)
+
+        async def copy(name: str, read: asyncio.StreamReader, write: asyncio.StreamWriter) -> None:
+            while data := await read.read(65536):
+                if turns[-1:] != [name]:
+                    turns.append(name)
+                write.write(data)
+            write.close()
+
+        await asyncio.gather(copy("C", client, to_server), copy("S", server, to_client))
+
+    async def main() -> None:
+        # Not in pytest's own folders, as in `redis_server`.
+        with tempfile.TemporaryDirectory(prefix="relay-") as folder:
+            async with await asyncio.start_unix_server(relay, f"{folder}/socket"):
+                store = RedisStore(f"unix://{folder}/socket")
+                await store.open()  # and greets the server
+                for call in (
+                    store.get(b"round"),
+                    store.set(b"round", b"1", 60),
+                    store.add(b"round", b"2", 60),
+                    store.increment(b"round", 60),
+                ):
+                    turns.clear()
+                    await call
+                    assert turns == ["C", "S"]
+                await store.close()
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+
+
 def test_redis_full() -> None:
     """A server whose memory is full says so."""
     with redis_server("--maxmemory", "1", "--maxmemory-policy", "noeviction") as server:
