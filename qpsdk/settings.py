@@ -27,6 +27,7 @@ from qpsdk.values import (
     read_number,
     read_perms,
     read_positive,
+    read_proxy,
     read_seconds,
     read_store,
     read_yes_or_no,
@@ -67,6 +68,7 @@ class Settings:
         store: Where state that hosts share is; empty for the spool folder, or memory without one.
         metrics: Where the metrics are served; None for nowhere.
         proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
+        proxy_unix: Those who connect to a unix socket have to, too.
         proxy_timeout: Seconds that it has for that.
         max_connections: Clients at a time; here and below, 0 is no limit.
         max_connections_per_address: Of one address, or IPv6 network of 64 bits.
@@ -96,6 +98,7 @@ class Settings:
     store: str = ""
     metrics: Endpoint | None = None
     proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
+    proxy_unix: bool = False
     proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
     max_connections: int = host_limits.MAX_CONNECTIONS
     max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
@@ -136,7 +139,8 @@ class Settings:
             ),
             "spool_dir": config.resolve(spool_dir) if spool_dir else None,
             "auth_results": values["me-auth-results"] or me,
-            "proxy_networks": NetworkList(values["proxy_networks"]),
+            "proxy_networks": NetworkList(p for p in values["proxy_networks"] if p != "unix:"),
+            "proxy_unix": "unix:" in values["proxy_networks"],
             "unlimited_clients": NetworkList(unlimited),
             "listen": tuple(values["listen"]),
         }
@@ -252,9 +256,10 @@ _TABLE: Final = (
     ),
     Setting(
         "proxy_networks",
-        "Proxies before this host, as in relayclients: each of their connections has to begin with"
-        " a PROXY header (version 1 or 2), and the client that it names is believed.",
-        read_network,
+        "Proxies before this host, as in relayclients, or `unix:` for who comes by a unix socket:"
+        " each of their connections has to begin with a PROXY header (version 1 or 2), and the"
+        " client that it names is believed.",
+        read_proxy,
         several=True,
         hook=False,
     ),

@@ -117,6 +117,22 @@ def test_a_live_unix_socket_is_not(opened: list[Listener], tmp_path: Path, backl
         assert client.connect_ex(at.path) in (0, 11)  # EAGAIN: its queue is full
 
 
+def test_who_may_connect(opened: list[Listener], tmp_path: Path) -> None:
+    """A socket is for all where its mode says so, or where it has none; TCP asks no mode."""
+    opened += bind(Endpoint(path=str(tmp_path / "s")))
+    for mode, is_for_all in ((0o600, False), (0o660, False), (0o666, True)):
+        (tmp_path / "s").chmod(mode)
+        assert opened[0].is_for_all is is_for_all
+    (tmp_path / "s").unlink()
+    assert not opened[0].is_for_all
+    abstract = Listener(socket.socket(socket.AF_UNIX))
+    opened.append(abstract)
+    abstract.socket.bind(f"\0qpsdk-test-{os.getpid()}")
+    assert abstract.is_for_all
+    opened += bind(Endpoint("127.0.0.1", 0))
+    assert not opened[-1].is_for_all
+
+
 def test_another_file_is_left_alone(tmp_path: Path) -> None:
     """A file that is no socket is not deleted for one."""
     path = tmp_path / "s"

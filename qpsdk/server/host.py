@@ -218,6 +218,9 @@ class Server:
                 told = f"cannot listen on {listener.endpoint}: {reason(error)}"
                 raise SetupError(told) from None
             self._servers.append(server)
+            if self._loaded.host.settings.proxy_unix and listener.is_for_all:
+                told = "every user of this machine may connect there and say who the client is"
+                log(LOGWARN, f"{listener.endpoint}: {told}; give it a mode such as 0660")
             self.endpoints.append(listener.endpoint)
 
     async def _close_listeners(self) -> None:
@@ -239,7 +242,7 @@ class Server:
         host = self._loaded.host
         host.refresh()
         settings = host.settings
-        if not settings.proxy_networks or addresses.remote_ip not in settings.proxy_networks:
+        if not _is_proxy(stream, addresses.remote_ip, settings):
             self._begin(tls, stream, addresses)
             return
 
@@ -249,7 +252,8 @@ class Server:
                 self._begin(tls, stream, told)
             elif problem:
                 place = host.configuration.path("proxy_networks")
-                log(LOGWARN, f"{addresses.remote_ip} is refused: {problem}; it is in {place}")
+                proxy = addresses.remote_ip or "unix:"
+                log(LOGWARN, f"{proxy} is refused: {problem}; it is in {place}")
 
         header = AwaitHeader(stream, addresses, settings.proxy_timeout, end)
         self._headers.add(header)
@@ -302,6 +306,15 @@ class Server:
             self._all_ended.set()
         if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
+
+
+def _is_proxy(stream: SocketStream, ip: str, settings: Settings) -> bool:
+    """Whether a peer has to say for whom it speaks."""
+    if ip:
+        return bool(settings.proxy_networks) and ip in settings.proxy_networks
+    # One that has gone already has no address, either.
+    family = stream.transport.get_extra_info("socket").family
+    return settings.proxy_unix and family == socket.AF_UNIX
 
 
 def _check_tls(host: Host, endpoint: Endpoint) -> None:

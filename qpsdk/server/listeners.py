@@ -38,6 +38,19 @@ class Listener(NamedTuple):
         at = Endpoint(path=name) if is_unix else Endpoint(name[0], name[1])
         return at._replace(tls=self.tls)
 
+    @property
+    def is_for_all(self) -> bool:
+        """It is a unix socket to which every user of this machine may connect."""
+        if self.socket.family != socket.AF_UNIX:
+            return False
+        name = self.socket.getsockname()
+        if isinstance(name, bytes):  # without a file, and so without a mode: abstract (unix(7))
+            return True
+        try:
+            return bool(os.stat(name).st_mode & stat.S_IWOTH)
+        except OSError:  # systemd has it where we cannot look
+            return False
+
     def close(self) -> None:
         """Give it up."""
         self.socket.close()
