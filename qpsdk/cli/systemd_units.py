@@ -16,6 +16,9 @@ from qpsdk.server.workers import STOP_LIMIT
 from qpsdk.settings import Settings
 from qpsdk.stream import Endpoint
 
+WATCHDOG: Final = 60
+"""Seconds: no plugin that is right keeps the others waiting so long, nor does its loading."""
+
 SERVICE: Final = """\
 # Written by `qpsdk systemd-units`; changes of your own belong into `systemctl edit qpsdk`.
 [Unit]
@@ -33,6 +36,8 @@ Restart=on-failure
 RestartPreventExitStatus=2
 KillMode=mixed
 TimeoutStopSec={stop}
+# A host that says nothing for so long hangs in a plugin; its last lines in the log say where.
+WatchdogSec={watchdog}
 LimitNOFILE=65536
 
 # A user that exists while the host runs, and owns nothing but its state: /var/lib/qpsdk.
@@ -129,6 +134,7 @@ def systemd_units(
         sockets=" ".join(units),
         command=" ".join(map(_quoted, words)),
         stop=f"{STOP_LIMIT + 10:.0f}",
+        watchdog=WATCHDOG,
     )
     _write(folder, units)
     for path in {Path(sys.prefix), Path(sys.base_prefix), directory}:
