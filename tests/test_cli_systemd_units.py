@@ -57,6 +57,7 @@ def test_units(tmp_path: Path, folder: Path) -> None:
     command = f"{sys.executable} -m qpsdk serve --config {tmp_path}/config --workers 4"
     assert f"\nExecStart={command}\n" in service
     assert "\nSockets=qpsdk.socket qpsdk-tls.socket\n" in service
+    assert "\nSyslogIdentifier=qpsdk\n" in service  # else it logs as python3
 
 
 @pytest.mark.parametrize("name", ["config", "a b", 'a"b\\c', "a%i$HOME"])

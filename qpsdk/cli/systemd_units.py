@@ -31,6 +31,7 @@ Type=notify
 Sockets={sockets}
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
+SyslogIdentifier=qpsdk
 Restart=on-failure
 # 2: it cannot start as it is told to, which another try does not change.
 RestartPreventExitStatus=2
