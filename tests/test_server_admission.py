@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGWARN
+from qpsdk.constants import LOGERROR, LOGWARN
 from qpsdk.reply import Reply
 from qpsdk.server.admission import Admission, RareLine
 from qpsdk.settings import Settings
@@ -142,7 +142,7 @@ def test_descriptors(log: Log) -> None:
 def test_more_than_there_are_descriptors_for(log: Log) -> None:
     """A limit that the system does not let us reach is told at the start."""
     Door(max_connections="999999999")
-    (line,) = log.lines()
+    (line,) = log.lines(level=LOGWARN)
     assert "max_connections is 999999999, but the limit on open files (ulimit -n) leaves" in line
 
 
@@ -160,6 +160,27 @@ def test_a_flood_in_the_log(log: Log) -> None:
         assert log.lines()[2:] == ["again"]
 
     asyncio.run(main())
+
+
+def test_look(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of descriptors is told as soon as it is seen, until nobody looks any more."""
+    monkeypatch.setattr("qpsdk.server.admission.LOOK", 0.01)
+
+    async def main() -> None:
+        which = Door()
+        which.admission.look()
+        assert log.lines() == []
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            while not log.lines():
+                await asyncio.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        which.admission.close()
+        assert log.lines(level=LOGERROR) == ["no client can be accepted: Too many open files"]
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_accept_failed(log: Log) -> None:

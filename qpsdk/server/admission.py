@@ -3,11 +3,12 @@
 import asyncio
 import errno
 import resource
+import socket
 import sys
 from collections import Counter
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN, LogLevel
+from qpsdk.constants import LOGERROR, LOGWARN, LogLevel
 from qpsdk.lists import network_of
 from qpsdk.log import log
 from qpsdk.reply import Reply
@@ -18,6 +19,9 @@ QUIET: Final = 10.0
 
 RESERVE: Final = 1024
 """Descriptors that clients leave to spool files and forwards, or a quarter where there are few."""
+
+LOOK: Final = 1.0
+"""Seconds between two looks whether there is a descriptor left, of some microseconds each."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -48,10 +52,11 @@ class Admission:
         self._full = RareLine(LOGWARN)
         self._too_many = RareLine(LOGWARN)
         self._exhausted = RareLine(LOGERROR)
+        self._next_look: asyncio.TimerHandle | None = None
         most = settings.max_connections
         if most > self._descriptors:
             room = f"the limit on open files (ulimit -n) leaves room for {self._descriptors}"
-            log(LOGNOTICE, f"max_connections is {most}, but {room}")
+            log(LOGWARN, f"max_connections is {most}, but {room}")
 
     def admit(self, ip: str, settings: Settings, descriptor: int = 0) -> Refusal | None:
         """Let a client in, until it is released; else the 421 that it is sent away with.
@@ -99,6 +104,23 @@ class Admission:
             self._exhausted.tell(f"no client can be accepted: {error.strerror}")
         else:
             loop.default_exception_handler(context)
+
+    def look(self) -> None:
+        """Say when there is no descriptor left, now and from time to time.
+
+        Clients are refused before that; but what plugins open, nobody counts. Then uvloop closes
+        who comes, and says nothing of it.
+        """
+        try:
+            socket.socket().close()
+        except OSError as error:
+            self._exhausted.tell(f"no client can be accepted: {error.strerror}")
+        self._next_look = asyncio.get_running_loop().call_later(LOOK, self.look)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._next_look is not None:
+            self._next_look.cancel()
 
     def _is_over(self, ip: str, settings: Settings) -> bool:
         most = settings.max_connections_per_address

@@ -127,6 +127,8 @@ class Server:
             self._handle_failures(self._admission.accept_failed)
             undo.callback(self._handle_failures, None)
             undo.push_async_callback(self._close_listeners)
+            undo.callback(self._admission.close)
+            self._admission.look()
             for at in self._listen:
                 await self._open(at)
             undo.pop_all()
@@ -157,6 +159,7 @@ class Server:
         for loaded in [*self._retired, self._loaded]:
             await loaded.end()
         await asyncio.gather(*self._endings)
+        self._admission.close()
         self._handle_failures(None)
 
     def _handle_failures(self, handler: Callable[..., None] | None) -> None:
