@@ -72,8 +72,9 @@ class Settings:
         proxy_timeout: Seconds that it has for that.
         max_connections: Clients at a time; here and below, 0 is no limit.
         max_connections_per_address: Of one address, or IPv6 network of 64 bits.
+        max_connection_rate: New ones of the same within a minute.
         max_auth_failures_per_address: Of the same, within `qpsdk.attempts.WINDOW`.
-        unlimited_clients: Those whom the two limits before do not concern.
+        unlimited_clients: Those whom the limits of one address do not concern.
         session_timeout: Seconds that a connection may last.
         min_data_rate: Bytes a second that a client has to bring, beyond `timeout`.
         max_forwards: Messages that queue plugins have in hand at a time.
@@ -102,6 +103,7 @@ class Settings:
     proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
     max_connections: int = host_limits.MAX_CONNECTIONS
     max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
+    max_connection_rate: int = host_limits.MAX_CONNECTION_RATE
     max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
     unlimited_clients: NetworkList = _UNLIMITED
     session_timeout: float = host_limits.SESSION_TIMEOUT
@@ -354,6 +356,11 @@ _TABLE: Final = (
         "max_connections_per_address",
         host_limits.MAX_CONNECTIONS_PER_ADDRESS,
         "Those of one address or IPv6 /64; 0 for no limit.",
+    ),
+    _limit(
+        "max_connection_rate",
+        host_limits.MAX_CONNECTION_RATE,
+        "New connections of one address or IPv6 /64 within a minute; 0 for no limit.",
     ),
     Setting(
         "unlimited_clients",
