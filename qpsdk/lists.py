@@ -7,6 +7,7 @@ Each is made of the lines and is immutable, so that `Plugin.parse_config` can ma
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
@@ -117,8 +118,11 @@ def network_of(ip: str, v4_bits: int = 32) -> str:
     Returns:
         The address or network; empty where there is none.
     """
-    if not ip:
-        return ""
+    return _network_of(ip, v4_bits) if ip else ""
+
+
+@lru_cache(maxsize=1024)  # of each client it is asked several times
+def _network_of(ip: str, v4_bits: int) -> str:
     address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
