@@ -175,7 +175,8 @@ class Host:
         source = self._snapshot()
         known = self._parsed.get((name, parse))
         if known is not None and known[0] is source and "config" not in self._hooks:
-            return cast(_T, known[2])  # without a plugin in between, the files decide alone
+            kept: _T = known[2]
+            return kept  # without a plugin in between, the files decide alone
         values = self.config(name)
         if known is not None and known[1] == values:
             self._parsed[name, parse] = (source, values, known[2])

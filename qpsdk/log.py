@@ -79,13 +79,14 @@ class LogChain:
     """The plugins of one host that read its log. The host lends it while it runs.
 
     Attributes:
+        readers: Those plugins, in their order.
         maxlevel: The highest level that one of them has asked for; -1 if none has.
     """
 
     def __init__(self, readers: Iterable[Reader] = ()) -> None:
-        self._readers = tuple(readers)
+        self.readers = tuple(readers)
         self._one_at_a_time = RLock()  # a @blocking hook logs from its thread
-        asked = (reader.maxlevel for reader in self._readers)
+        asked = (reader.maxlevel for reader in self.readers)
         self.maxlevel = max((level for level in asked if level is not None), default=-1)
 
     def lend(self) -> None:
@@ -99,7 +100,7 @@ class LogChain:
 
     def take_back(self) -> None:
         """End it, in whatever contexts it has come to be: the built-in writes what follows."""
-        self._readers, self.maxlevel = (), -1
+        self.readers, self.maxlevel = (), -1
 
     def offer(self, level: LogLevel, at: Scene, text: str, *, switched_on: bool) -> bool:
         """Ask the plugins in order to write a line; True if one of them did.
@@ -108,12 +109,10 @@ class LogChain:
             text: Safe to write as it is.
             switched_on: Whether `config/loglevel` lets the line be written.
         """
-        if not self._readers:
-            return False
         with self._one_at_a_time:
             before = _chain.set(_NOBODY)  # what a reader itself logs is the built-in's
             try:
-                for reader in self._readers:
+                for reader in self.readers:
                     wanted = switched_on if reader.maxlevel is None else level <= reader.maxlevel
                     if wanted and _read(reader, level, at, text):
                         return True
@@ -132,9 +131,12 @@ SLOW: Final = 1.0
 def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
     """Whether a plugin took the line. That it fails is told when it begins to."""
     problem, error, constant = "", None, DECLINED
+    connection, transaction, hook, plugin = at
     started = time.perf_counter()
     try:
-        answer = reader.method(at.connection, at.transaction, level, at.hook, at.plugin, text)
+        answer = reader.method(connection, transaction, level, hook, plugin, text)
+        if answer is OK and time.perf_counter() - started < SLOW and not reader.failing:
+            return True  # as nearly always
         constant = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else answer
         if constant is not OK and constant is not DECLINED:
             problem = f"answered {answer!r:.200}; logging takes OK and DECLINED"
@@ -170,9 +172,11 @@ def log(level: LogLevel, *words: object, error: BaseException | None = None) -> 
     chain = _chain.get()
     if not switched_on and level > chain.maxlevel:
         return
-    text = " ".join([w if isinstance(w, str) else text_of(w) for w in words])
+    text = words[0] if len(words) == 1 else " ".join(map(text_of, words))
+    if not isinstance(text, str):
+        text = text_of(text)
     at = scene.get()
-    if chain is not _NOBODY:
+    if chain.readers:
         safe = escape(text)
         if error is not None:
             safe += _indented("".join(traceback.format_exception(error)))

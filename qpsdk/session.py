@@ -95,6 +95,7 @@ class Session:
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
+        self._quits = False  # the client has said that it is done
         self._messages = 0
 
     @property
@@ -160,18 +161,24 @@ class Session:
 
     async def _receive(self) -> None:
         """Send what has been said, and wait for the client's next bytes."""
-        engine, observer = self._engine, self._observer
-        if self._write():
-            await self._stream.drain()
-        if engine.state is _READY and self.connection.transaction is not None:
+        engine, stream, pace = self._engine, self._stream, self._pace
+        if engine.unfinished and pace.is_too_slow(engine.requests):
+            self._dismiss("You send too slowly", "4.4.2")
+            return
+        self._write()
+        if stream.full:
+            await stream.drain()
+        in_transaction = self.connection.transaction is not None
+        if in_transaction and engine.state is _READY:
             await self._reset_transaction()  # by a MAIL that the engine has refused itself
-        if self._stopping and self.connection.transaction is None:
+            in_transaction = False
+        if self._stopping and not in_transaction:
             self._dismiss("Stopping, try again later", "4.3.2")
             return
         self._reading = True
         asked = monotonic()
         try:
-            data = await self._stream.read()
+            data = await stream.read()
         except StreamTimeoutError:
             self._dismiss("You said nothing for too long", "4.4.2")
             return
@@ -179,19 +186,14 @@ class Session:
             return  # to be stopped above
         finally:
             self._reading = False
-        if observer is not None and data:
-            observer.client(self.connection, data)
-        problem = self._pace.problem(
-            engine.requests,
-            len(data),
-            asked,
-            monotonic(),
-            in_transaction=self.connection.transaction is not None,
-        )
-        if problem is not None and data:
-            self._dismiss(*problem)
-        else:
-            engine.receive(data)
+        came = monotonic()
+        if self._observer is not None and data:
+            self._observer.client(self.connection, data)
+        if came > pace.end and data and pace.is_too_long(came, in_transaction=in_transaction):
+            self._dismiss("This connection has lasted too long", "4.3.2")
+            return
+        pace.latest = len(data), came - asked
+        engine.receive(data)
 
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
@@ -201,18 +203,17 @@ class Session:
         self._verdicts.closing = True
 
     async def _send(self) -> None:
-        if self._write():
+        self._write()
+        if self._stream.full:
             await self._stream.drain()
 
-    def _write(self) -> bool:
-        """Give the stream what is to be said; whether there was anything."""
+    def _write(self) -> None:
+        """Give the stream what is to be said."""
         replies = self._engine.data_to_send()
-        if not replies:
-            return False
-        if self._observer is not None:
-            self._observer.server(self.connection, b"".join(replies))
-        self._stream.writelines(replies)
-        return True
+        if replies:
+            if self._observer is not None:
+                self._observer.server(self.connection, b"".join(replies))
+            self._stream.writelines(replies)
 
     async def _end(self) -> None:
         self._verdicts.closing = True
@@ -222,7 +223,7 @@ class Session:
         if self._verdicts.lost:
             self._stream.abort()
         else:
-            await self._stream.finish()
+            await self._stream.finish(linger=not self._quits)
         await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
         # Without this way back to us all goes now, and need not wait for the garbage collector.
@@ -453,7 +454,7 @@ class Session:
 
     async def _quit(self, _: Quit) -> None:
         self._answer("quit", await self._ask("quit", self.connection, self.connection))
-        self._verdicts.closing = True
+        self._quits = self._verdicts.closing = True
 
     def _transaction(self) -> Transaction:
         transaction = self.connection.transaction

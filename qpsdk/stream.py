@@ -5,7 +5,7 @@ session, the QMQP client and the fake servers cannot tell which they were lent.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
@@ -106,7 +106,12 @@ class Stream(Protocol):
         """True when `read` would return at once: with bytes, the end, or an error."""
         ...
 
-    async def read(self) -> bytes:
+    @property
+    def full(self) -> bool:
+        """True while the peer does not take what we write: `drain` would wait."""
+        ...
+
+    def read(self) -> Awaitable[bytes]:
         """The bytes that have come, at least one; none once the peer has ended its side.
 
         Raises:
@@ -171,12 +176,16 @@ class Stream(Protocol):
         """
         ...
 
-    async def finish(self) -> None:
+    async def finish(self, *, linger: bool = True) -> None:
         """Close so that the peer gets all that was queued.
 
         Our side is ended, what the peer still sends is read and dropped, within bounds of
         time and bytes, then the connection is closed. Closing at once with input unread would
         turn into a reset, which can eat our last reply on its way. Raises nothing.
+
+        Args:
+            linger: False where the peer has said that it is done, so that nothing more is to come
+                and nothing is waited for.
         """
         ...
 

@@ -134,9 +134,8 @@ class Verdicts:
         self, level: LogLevel, text: str, plugin: str = "", error: Exception | None = None
     ) -> None:
         """Write a line about this connection, outside any hook."""
-        if enabled(level):
-            scene.set(Scene(self.connection, self.connection.transaction, "", plugin))
-            log(level, text, error=error)
+        scene.set(Scene(self.connection, self.connection.transaction, "", plugin))
+        log(level, text, error=error)
 
     def log_refusal(self, said: bytes, reply: Reply) -> None:
         """Write that what a client said was refused: for its syntax, its order, or a limit."""

@@ -20,7 +20,7 @@ class Drive:
     the tasks in which the hooks of plugins run, and for its next turn (``asyncio.sleep(0)``).
     """
 
-    __slots__ = ("_done", "_ended", "_go_on", "_running", "_waiting_for", "_woken")
+    __slots__ = ("_done", "_go_on", "_paused", "_woken")
 
     def __init__(
         self,
@@ -31,45 +31,37 @@ class Drive:
         # In a context of its own, as a task has: whoever wakes us has others.
         self._go_on: Callable[[], Any] = partial(copy_context().run, coroutine.send, None)
         self._done = done
-        self._waiting_for: asyncio.Future[Any] | None = None
-        self._running = False
-        self._woken = False
-        self._ended = False
+        self._paused = True  # it yielded `PAUSE`, or has not begun
+        self._woken = False  # before it came to that
 
     def wake(self) -> None:
         """Go on: there is something on the stream, or it is the start."""
-        if self._waiting_for is not None or self._ended:
-            return  # it will look at the stream when it comes to that, or not any more
-        self._woken = True
-        while self._woken and not self._running:
+        if self._paused:
             self._step()
+        else:
+            self._woken = True  # unless it waits for something else, and looks at the stream then
 
-    def _future_done(self, future: asyncio.Future[Any]) -> None:
-        if future is self._waiting_for:
-            self._waiting_for = None
-            self.wake()
-
-    def _step(self) -> None:
-        self._woken, self._running = False, True
+    def _step(self, _future: object = None) -> None:
+        self._paused = False
         try:
-            future = self._go_on()
+            while True:
+                self._woken = False
+                future = self._go_on()
+                if future is not PAUSE:
+                    break
+                if not self._woken:
+                    self._paused = True
+                    return
         except StopIteration:
-            self._ended, self._woken = True, False
             self._done(self, None)
         except BaseException as error:
-            self._ended, self._woken = True, False
             self._done(self, error)
             if not isinstance(error, Exception | asyncio.CancelledError):
                 raise  # KeyboardInterrupt and its like are the loop's
         else:
-            if future is PAUSE:
-                pass
-            elif future is None:  # asyncio.sleep(0): after the others
-                asyncio.get_running_loop().call_soon(self.wake)
+            if future is None:  # asyncio.sleep(0): after the others
+                asyncio.get_running_loop().call_soon(self._step)
             else:
                 # As a task does: the future says so when it is awaited the wrong way.
                 future._asyncio_future_blocking = False
-                self._waiting_for, self._woken = future, False
-                future.add_done_callback(self._future_done)
-        finally:
-            self._running = False
+                future.add_done_callback(self._step)

@@ -40,6 +40,11 @@ class DataDecoder:
         self.size = 0
         self.bare_newline = False
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether any of the message has come."""
+        return not self._at_start or self._held != b"\r\n"
+
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """The next bytes of the message, and what follows the final dot once it was seen.
 

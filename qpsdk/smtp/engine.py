@@ -4,6 +4,7 @@ Feed it what came, pull events until it wants more, answer each event with one r
 send what it collected. It answers by itself where syntax, order or a limit decide.
 """
 
+import re
 import sys
 from collections.abc import Callable, Collection
 from typing import Final, Literal
@@ -26,10 +27,15 @@ from qpsdk.smtp.sasl import Exchange
 from qpsdk.smtp.steps import FINAL_DOT, OUT_OF_ORDER, STEPS, State
 
 _CLOSED: Final = State.CLOSED
-_MESSAGE: Final = State.MESSAGE
 
 _COMMANDS: Final = {verb.encode(): (verb, read, STEPS[verb]) for verb, read in READERS.items()}
 """All that a command's name leads to, found by one look-up."""
+
+# A command as programs write it is taken apart in one go. All that is out of the ordinary goes the
+# long way, by `_read_line` and `split`, and means the same: blanks, other lengths, bad bytes.
+_plain_command: Final = re.compile(
+    rb"([A-Za-z]{4})(?: ([!-~\x80-\xff][ -~\x80-\xff]*+(?<! )))?(?=\r\n)"
+).match
 
 BareNewline = Literal["reject", "normalize"]
 """What to do with a CR or LF that stands alone in a message: `config/bare_newline`."""
@@ -46,7 +52,8 @@ class Engine:
     r"""One conversation.
 
     `on_refusal`, if it is set, is told each command that is refused here, and how: for the log.
-    `requests` counts the whole lines and messages that have come.
+    `requests` counts the whole lines and messages that have come, `unfinished` is true if more has
+    come than that.
 
     >>> engine = Engine("mx.example")
     >>> engine.reply(Reply.make(220, "mx.example ESMTP"))
@@ -71,10 +78,12 @@ class Engine:
         "_decoder",
         "_ended",
         "_exchange",
+        "_in_line",
         "_max_commands",
+        "_max_line",
         "_max_refusals",
         "_me",
-        "_message_size",
+        "_message_ended",
         "_out",
         "_pending",
         "_position",
@@ -91,6 +100,7 @@ class Engine:
         "on_refusal",
         "requests",
         "state",
+        "unfinished",
     )
 
     def __init__(
@@ -114,18 +124,21 @@ class Engine:
         self.state = State.CONNECTED
         self.on_refusal: Callable[[bytes, Reply], None] | None = None
         self.requests = 0
+        self.unfinished = False
         self._me = me
         self._out: list[bytes] = []
         self._pending = ""  # the step that waits for its reply
         self._buffer = b""
         self._position = 0  # where the unread part of the buffer begins
         self._searched = 0  # up to here there is no LF: slow drips cost linear time
-        self._skipping = False  # inside a line that is too long
+        self._in_line = False  # inside one of which a part was looked at, or that is no command
+        self._skipping = False  # inside one that is too long
+        self._max_line = self.limits.command_line
         self._ended = False
         self._exchange: Exchange | None = None
         self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
-        self._message_size: int | None = None  # of a message whose end is to be told
+        self._message_ended = False  # which is to be told
         self._refusal: Reply | None = None
         self._recipients = 0
         self._commands = self._bad_commands = self._refusals = 0  # since the last message taken
@@ -159,18 +172,22 @@ class Engine:
         while self.state is not _CLOSED:
             if self._decoder is not None:
                 return self._read_message(self._decoder)
-            if self._message_size is not None:
-                end = MessageEnd(self._message_size, self._refusal)
-                self._message_size, self._pending = None, FINAL_DOT
-                return end
             if self._position == len(self._buffer) and not self._ended:
+                self.unfinished = self._skipping
                 return None  # as behind nearly every reply
             try:
-                line = self._read_line()
-                if line is None:
+                found = None if self._in_line else _plain_command(self._buffer, self._position)
+                if found is not None and found.end() + 2 <= self._position + self._max_line:
+                    self._position = self._searched = found.end() + 2
+                    self.requests += 1
+                    self._command = found[0]
+                    event = self._read_command(*found.groups(b""))
+                elif (line := self._read_line()) is None:
+                    self.unfinished = True
                     return Hangup("client closed the connection") if self._ended else None
-                if self._exchange is None:
-                    event = self._read_command(line)
+                elif self._exchange is None:
+                    self._command = line
+                    event = self._read_command(*split(line))
                 else:
                     event = self._read_response(self._exchange, line)
                 if event is not None:
@@ -190,18 +207,19 @@ class Engine:
             assert self.state is State.CONNECTED, "no event waits for a reply"
             self.state = State.GREETED
             return
-        if accepted is None:
-            accepted = reply.code < 400
-        self.state = STEPS[step][self.state][0 if accepted else 1]
-        if not accepted:
+        if_accepted, if_refused = STEPS[step][self.state]
+        if accepted is False or (accepted is None and reply.code >= 400):
+            self.state = if_refused
             self._refusals += 1
-        elif step == FINAL_DOT:  # a relay may keep its connection for a very long time
-            self._commands = self._bad_commands = self._refusals = 0
+            return
+        self.state = if_accepted
         if step == "RCPT":
-            self._recipients += accepted
-        elif self.state is _MESSAGE:
+            self._recipients += 1
+        elif step == "DATA":
             self._decoder = DataDecoder()
             self._refusal = None
+        elif step == FINAL_DOT:  # a relay may keep its connection for a very long time
+            self._commands = self._bad_commands = self._refusals = 0
 
     def challenge(self, exchange: Exchange, challenge: Reply) -> None:
         """Answer AUTH with the first challenge of an exchange; its end is an event.
@@ -209,7 +227,7 @@ class Engine:
         Where the exchange fails, or the client cancels it, there is none.
         """
         self._pending = ""
-        self._exchange = exchange
+        self._exchange, self._in_line = exchange, True
         self._out.append(challenge.wire)
 
     def restart(self) -> None:
@@ -219,7 +237,7 @@ class Engine:
         """
         self.state = State.GREETED
         self._buffer, self._position, self._searched = b"", 0, 0
-        self._skipping = False
+        self._in_line = self._skipping = False
         self._recipients = 0
         self.auth_offered = False
 
@@ -267,6 +285,7 @@ class Engine:
         start, buffer = self._position, self._buffer
         limit = self.limits.command_line if self._exchange is None else self.limits.auth_line
         end = buffer.find(b"\n", self._searched)
+        self._in_line = end < 0 or self._exchange is not None
         if end < 0:
             self._searched = len(buffer)
             if self._skipping or self._searched - start > limit:
@@ -281,10 +300,8 @@ class Engine:
             raise CommandError(_RESPONSE_TOO_LONG if exchange else _LINE_TOO_LONG)
         return buffer[start:end].removesuffix(b"\r")
 
-    def _read_command(self, line: bytes) -> Event | None:
-        """The event that a line is, or None if it was answered here."""
-        self._command = line
-        word, arguments = split(line)
+    def _read_command(self, word: bytes, arguments: bytes) -> Event | None:
+        """The event that a command is, or None if it was answered here."""
         command = _COMMANDS.get(word.upper())
         self._commands += 1
         too_many = self._commands > self._max_commands
@@ -315,12 +332,13 @@ class Engine:
     ) -> Event | None:
         """The event of a command that is in order, or None if it was answered here."""
         event = read(arguments)
-        if isinstance(event, Mail) and event.params:
-            if self._is_over(int(event.params.get("size", 0))):
-                self._refuse(_TOO_LARGE)
-                return None
-            if "auth" in event.params and not self.auth_offered:
-                raise CommandError(_NO_AUTH_PARAMETER)
+        if type(event) is Mail:
+            if event.params:
+                if self._is_over(int(event.params.get("size", 0))):
+                    self._refuse(_TOO_LARGE)
+                    return None
+                if "auth" in event.params and not self.auth_offered:
+                    raise CommandError(_NO_AUTH_PARAMETER)
         elif verb == "RCPT" and self._recipients >= self.limits.recipients:
             self._refuse(_TOO_MANY_RECIPIENTS)
             return None
@@ -365,8 +383,12 @@ class Engine:
     # Messages
 
     def _read_message(self, decoder: DataDecoder) -> Event | None:
+        if self._message_ended:
+            self._message_ended, self._decoder, self._pending = False, None, FINAL_DOT
+            return MessageEnd(decoder.size, self._refusal)
         data = self._buffer[self._position :] if self._position else self._buffer
         if not data:
+            self.unfinished = decoder.has_begun
             return Hangup("client closed the connection in a message") if self._ended else None
         message, rest = decoder.feed(data)
         self._buffer, self._position, self._searched = rest or b"", 0, 0
@@ -378,12 +400,14 @@ class Engine:
         if self._is_over(decoder.size):
             self.refuse_message(_TOO_LARGE)
         if rest is not None:
-            self._decoder = None
-            self._message_size = decoder.size
+            self._message_ended = True
             self.requests += 1
         if message and self._refusal is None:
             return Block(message)
-        return self.next_event() if rest is not None else None
+        if rest is not None:
+            return self.next_event()
+        self.unfinished = True
+        return None
 
     def _is_over(self, size: int) -> bool:
         return 0 < self.limits.message < size

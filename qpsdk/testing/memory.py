@@ -43,6 +43,10 @@ class MemoryStream:
     def input_waiting(self) -> bool:
         return bool(self._chunks) or self._ended or self._error is not None
 
+    @property
+    def full(self) -> bool:
+        return self._peer._unread > ROOM
+
     async def read(self) -> bytes:
         self._reading = True
         try:
@@ -99,7 +103,7 @@ class MemoryStream:
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback
 
-    async def finish(self) -> None:
+    async def finish(self, *, linger: bool = True) -> None:  # noqa: ARG002 - nothing is reset here
         self._lost_callback = None
         self.end()
         # What the peer still sends is dropped; it may not wait for us to take it.

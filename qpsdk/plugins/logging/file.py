@@ -18,6 +18,7 @@ from pathlib import Path
 from qpsdk import DECLINED, OK, Connection, Host, LogLevel, Plugin, Result, Transaction, log_line
 
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
+NAMES = {level: level.name for level in LogLevel}
 MODE = 0o640  # senders and recipients are nobody else's business
 
 
@@ -59,7 +60,7 @@ class File(Plugin):
         if second != self.second:
             self.reopen(second)
         who_and_what = log_line(connection, hook, plugin, text)
-        line = f"{self.time},{int(now % 1 * 1000):03d} {level.name} {who_and_what}\n"
+        line = f"{self.time},{int(now % 1 * 1000):03d} {NAMES[level]} {who_and_what}\n"
         self.write(line.encode())
         return self.answer
 
