@@ -126,7 +126,8 @@ class Admission:
         try:
             socket.socket().close()
         except OSError as error:
-            self._exhausted.tell(f"no client can be accepted: {error.strerror}")
+            if error.errno in _EXHAUSTED:
+                self._exhausted.tell(f"no client can be accepted: {error.strerror}")
         self._next_look = asyncio.get_running_loop().call_later(LOOK, self.look)
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from qpsdk.errors import SetupError
@@ -46,8 +47,10 @@ class Listener(NamedTuple):
         name = self.socket.getsockname()
         if isinstance(name, bytes):  # without a file, and so without a mode: abstract (unix(7))
             return True
+        path = Path(name).absolute()
         try:
-            return bool(os.stat(name).st_mode & stat.S_IWOTH)
+            ways = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
+            return ways and bool(path.stat().st_mode & stat.S_IWOTH)
         except OSError:  # systemd has it where we cannot look
             return False
 

@@ -3,6 +3,7 @@
 import csv
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -233,19 +234,20 @@ def test_unix_socket_without_header(tmp_path: Path, fake: FakeServer) -> None:
 
 def test_unix_socket_for_all(tmp_path: Path, fake: FakeServer) -> None:
     """A socket that lets every user say who the client is is warned of."""
-    path = tmp_path / "s"
-    with host_behind_proxy(
-        tmp_path,
-        fake.address,
-        networks="unix:",
-        listen=f"unix:{path}",
-        wrapper=["sh", "-c", 'umask 0; exec "$@"', "sh"],
-    ) as host:
-        assert eventually(lambda: host.log() != "")
-        assert host.log().endswith(
-            f" LOGWARN unix:{path}: every user of this machine may connect there and say who the"
-            " client is; give it a mode such as 0660\n"
-        )
+    # Not in pytest's own folders, which are private.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with host_behind_proxy(
+            tmp_path,
+            fake.address,
+            networks="unix:",
+            listen=f"unix:{folder}/s",
+            wrapper=["sh", "-c", 'umask 0; exec "$@"', "sh"],
+        ) as host:
+            assert host.log().endswith(
+                f" LOGWARN unix:{folder}/s: every user of this machine may connect there and say"
+                " who the client is; give it a mode such as 0660\n"
+            )
 
 
 HAPROXY = """\
