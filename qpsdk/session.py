@@ -219,12 +219,14 @@ class Session:
         self._verdicts.closing = True
         self._verdicts.work = Work()  # the last hooks are called off by nobody
         await self._reset_transaction()
-        await self._ask("disconnect", self.connection, self.connection)
+        if "disconnect" in self._hooks:
+            await self._ask("disconnect", self.connection, self.connection)
         if self._verdicts.lost:
             self._stream.abort()
         else:
             await self._stream.finish(linger=not self._quits)
-        await self._ask("post_connection", self.connection, self.connection)
+        if "post_connection" in self._hooks:
+            await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
         # Without this way back to us all goes now, and need not wait for the garbage collector.
         self.connection.input_waiting = bool
@@ -270,7 +272,7 @@ class Session:
     async def _hello(self, event: Hello) -> None:
         connection = self.connection
         hook = event.verb.lower()
-        connection.capabilities = self._capabilities()
+        connection.capabilities = self._capabilities() if hook == "ehlo" else []
         self._engine.auth_offered = bool(self._authentication.offered)
         outcome = await self._ask(hook, connection, connection, event.host)
         reply = self._reply(hook, outcome)

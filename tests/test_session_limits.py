@@ -51,6 +51,25 @@ def test_a_slow_client(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptur
     assert f"sent away: {told}" in caplog.messages
 
 
+def test_our_own_time_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a plugin takes between two pieces of a command is not the client's fault."""
+    clock = Clock(monkeypatch, 0)
+
+    class Slow(Plugin):
+        def hook_mail(self, *_: object) -> Constant:
+            clock.now += 100_000
+            return OK
+
+    async def conversation(client: SMTPClient) -> None:
+        await client.command("EHLO client")
+        for piece in (b"MAIL FROM:<a@b>\r\nNO", b"O", b"P\r\n"):
+            client.write(piece)
+            await asyncio.sleep(0.01)
+        assert [(await client.read_reply()).code for _ in range(2)] == [250, 250]
+
+    talk(conversation, Slow(), config={"session_timeout": "0"})
+
+
 def test_a_connection_that_lasts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -14,13 +14,16 @@ from collections.abc import Iterator
 
 from qpsdk import DENY, OK, Address, AddressError, Host, Parameters, Plugin, Result, Transaction
 
+FILES = ("me", "rcpthosts", "morercpthosts")
+
 
 class RcptOk(Plugin):
     """Accept what is for a domain of ours, or comes from a relay client."""
 
     def register(self, qp: Host) -> None:
         """Check the settings: a wrong value refuses to start."""
-        self.ours()
+        for name in FILES:
+            self.parse_config(name, domains)
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
         """OK for a domain of ours, else DENY."""
@@ -33,15 +36,10 @@ class RcptOk(Plugin):
         while rest:  # example.com, .com
             _, dot, rest = rest.partition(".")
             names.append(dot + rest)
-        for domains in self.ours():
-            if not domains.isdisjoint(names):
+        for name in FILES:
+            if not self.parse_config(name, domains).isdisjoint(names):
                 return OK
         return DENY, "Relaying denied"
-
-    def ours(self) -> list[frozenset[str]]:
-        """Our domains, by the files that name them."""
-        files = ("me", "rcpthosts", "morercpthosts")
-        return [self.parse_config(name, domains) for name in files]
 
 
 def domains(lines: Iterator[str]) -> frozenset[str]:

@@ -16,6 +16,7 @@ from qpsdk.log import log
 from qpsdk.server.admission import raise_descriptor_limit
 from qpsdk.server.host import Server, new_host
 from qpsdk.server.listeners import Listener, bind_for_each, inherited, parse_endpoints
+from qpsdk.server.memory import keep_freed_memory
 from qpsdk.server.notify import Notifier
 from qpsdk.server.workers import supervise
 from qpsdk.settings import Settings
@@ -42,6 +43,7 @@ def serve(
         SystemExit: A worker did not end well.
     """
     raise_descriptor_limit()
+    keep_freed_memory()
     notifier = Notifier.from_environment(os.environ)
     handed = inherited(os.environ)
     if not handed:
