@@ -1,7 +1,8 @@
-"""What every test shares: how hard hypothesis searches, a certificate, a log as before."""
+"""What tests share: how hard hypothesis searches, a certificate, log and modules as before."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +24,15 @@ settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for mx.example.com."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def modules_as_before() -> Iterator[None]:
+    """Forget the modules that a test imported."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)
