@@ -274,6 +274,18 @@ def command(config: Path, *listen: str) -> list[str]:
     return [sys.executable, "-m", "qpsdk", "serve", "--config", str(config), *options]
 
 
+def refusal(config: Path, *listen: str) -> str:
+    """The one line with which a host refuses to start."""
+    done = subprocess.run(
+        command(config, *listen), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("qpsdk: ")
+    return line
+
+
 def write_config(folder: Path, settings: dict[str, str]) -> Path:
     """A config directory with these files."""
     folder.mkdir(parents=True, exist_ok=True)
