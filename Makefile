@@ -17,6 +17,7 @@ AUDITOR := .venv/.auditor
 JUPYTER := .venv/.jupyter
 NPM := npm/node_modules/.package-lock.json
 PYODIDE := .cache/pyodide/.made
+HARAKA := .cache/bench/haraka/.made
 EXTRAS := fast,site,test,docs,bench,lint
 INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt
 
@@ -45,7 +46,7 @@ run: site/.built  ## serve the tutorial, with a mail host and a fake QMQP server
 demo: $(HOST)  ## the same for one message that it sends itself
 	@$(BIN)/qpsdk lab --demo $(ARGS)
 
-test: $(TOOLS) $(NPM) $(PYODIDE) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
+test: $(TOOLS) $(NPM) $(PYODIDE) $(HARAKA) debian  ## run all tests, doctests and notebooks (ARGS="-k netstring")
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-site: $(TOOLS) $(NPM) debian  ## run all tests of the site; screenshots go to .cache/screenshots
@@ -70,7 +71,7 @@ notebooks: $(JUPYTER)  ## open the tutorial in Jupyter, to run it and to change 
 	@$(BIN)/jupytext --quiet --sync notebooks/*.py
 	@$(BIN)/jupyter lab $(ARGS) notebooks/00_five_minutes.ipynb
 
-bench: $(TOOLS) debian  ## measure this host beside others (ARGS=--quick, --publish)
+bench: $(TOOLS) $(HARAKA) debian  ## measure this host beside others (ARGS=--quick, --publish)
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
 
 chaos: $(TOOLS)  ## send 10,000 messages past faults and kills, and balance the books
@@ -138,6 +139,10 @@ $(NPM): $(TOOLS) npm/package.json npm/package-lock.json npm/.npmrc
 # What the tests need that run in Pyodide, which is CPython 3.14.
 $(PYODIDE): $(TOOLS)
 	@scripts/pyodide-packages.sh
+
+# The host that ours is measured beside, and what its test runs.
+$(HARAKA): $(TOOLS) tests/benchmarks/haraka/package.json tests/benchmarks/haraka/package-lock.json
+	@scripts/haraka-packages.sh
 
 debian: $(TOOLS)
 	@scripts/debian-packages.sh

@@ -119,8 +119,11 @@ def network_of(ip: str, v4_bits: int = 32) -> str:
     Returns:
         The address or network; empty where there is none.
     """
-    if not ip:
-        return ""
+    return _network_of(ip, v4_bits) if ip else ""
+
+
+@lru_cache(maxsize=1024)  # of each client it is asked several times
+def _network_of(ip: str, v4_bits: int) -> str:
     address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address

@@ -1,8 +1,11 @@
-"""What every test shares: how hard hypothesis searches, a certificate, a log as before."""
+"""What tests share: how hard hypothesis searches, a certificate, log and modules as before."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
+from itertools import chain
+from typing import Final
 
 import pytest
 from hypothesis import settings
@@ -19,10 +22,47 @@ settings.register_profile("pyodide", max_examples=5, deadline=None, derandomize=
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
 
 
+LONG: Final = (
+    ("tests/site/",),
+    ("tests/test_new_project.py", "tests/test_scaffold_project.py"),
+    ("tests/test_pyodide.py", "tests/soak/"),
+)
+"""Tests that take a minute, or share what takes one to make: each group is for one worker."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the long ones, or the last of them would hold up all other workers.
+
+    `--dist worksteal` cuts the list into as many pieces as there are workers; who has nothing left
+    takes from the end of another's. So what is in front of a piece stays together.
+    """
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    pieces: list[list[pytest.Item]] = [[] for _ in range(workers)]
+    others = []
+    for item in items:
+        group = next((n for n, names in enumerate(LONG) if item.nodeid.startswith(names)), None)
+        (others if group is None else pieces[group % workers]).append(item)
+    for number, piece in enumerate(pieces):
+        wanted = (len(items) - sum(map(len, pieces[:number]))) // (workers - number)
+        missing = max(0, wanted - len(piece))
+        piece.extend(others[:missing])
+        del others[:missing]
+    items[:] = [*chain.from_iterable(pieces), *others]
+
+
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for mx.example.com."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def modules_as_before() -> Iterator[None]:
+    """Forget the modules that a test imported."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)

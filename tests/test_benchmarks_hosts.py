@@ -16,8 +16,6 @@ LARGE = speed.Load("large", "large", "MB/s", 300_000, 1, False)
 def test_host(name: str) -> None:
     """It forwards small messages and large ones; all arrive, or `send` exits."""
     needs("smtp-source")
-    if name == hosts.HARAKA and not (hosts.CACHE / "haraka" / "done").is_file():
-        pytest.skip("Haraka is not here: `make bench` fetches it from npm")
     try:
         with hosts.running([name]) as (host,):
             assert speed.send(host, SMALL, 6) > 0

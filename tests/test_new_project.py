@@ -267,25 +267,3 @@ def test_every_block_is_known() -> None:
     ]
     known = [block(word) for word in words if "```" not in word] + ["greylist_by_domain 60\n"]
     assert sorted(known) == sorted(BLOCKS)
-
-
-@pytest.mark.timeout(240)
-@pytest.mark.parametrize("hooks", [["queue"], ["ehlo", "data_post", "disconnect"]], ids="+".join)
-def test_other_choices(hooks: list[str], first: First, tmp_path: Path) -> None:
-    """Other hooks are installed into the same environment; tests, style and types are as good."""
-    name = f"other-{hooks[0]}"
-    folder = tmp_path / "work"
-    folder.mkdir()
-    made = shell(folder, f"qpsdk new {name} --yes --hook {' --hook '.join(hooks)}")
-    assert made.status == 0, made.output
-    project = folder / name
-    python = first.folder / ".venv/bin/python"
-    start = time.perf_counter()
-    installed = run(project, python, "-m", "pip", "install", "--quiet", "-e", ".[test,lint]")
-    assert installed.status == 0, installed.output
-    tests = run(project, python, "-m", "pytest")
-    assert tests.status == 0, tests.output
-    print(f"to green tests: {time.perf_counter() - start:.1f} s")
-    for words in (["ruff", "check"], ["ruff", "format", "--check"], ["mypy"]):
-        found = run(project, python, "-m", *words)
-        assert found.status == 0, found.output

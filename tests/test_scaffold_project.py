@@ -382,7 +382,7 @@ def test_update_with_broken_answers(found: str, put: str, told: str, project: Re
 
 @pytest.mark.timeout(180)
 def test_every_hook_has_its_project(tmp_path: Path) -> None:
-    """For each hook, and for all at once, the project is lint-clean, and its tests are green."""
+    """For each hook, and for all at once, style and strict types are clean, and tests green."""
     choices = {"try-all": tuple(HOOKS)}
     choices |= {f"try-{hook.replace('_', '-')}": (hook,) for hook in HOOKS}
     names = [Names.of(name) for name in choices]
@@ -394,9 +394,11 @@ def test_every_hook_has_its_project(tmp_path: Path) -> None:
     points = [f"{of.package} = {of.package}:{of.class_name}" for of in names]
     (info / "entry_points.txt").write_text("\n".join(["[qpsdk.plugins]", *points]))
     paths = [ROOT, tmp_path, *(tmp_path / of.project / "src" for of in names)]
+    found_in = os.pathsep.join(map(str, paths))
     for command in (
         ["ruff", "check", "--quiet", "--no-cache", "."],
         ["ruff", "format", "--quiet", "--no-cache", "--check", "."],
+        ["mypy", "--config-file", "try-all/pyproject.toml", "--cache-dir", tmp_path / "cache", "."],
         [
             "pytest",
             "-q",
@@ -413,7 +415,7 @@ def test_every_hook_has_its_project(tmp_path: Path) -> None:
         result = subprocess.run(
             [sys.executable, "-m", *command],
             cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(map(str, paths))},
+            env={**os.environ, "PYTHONPATH": found_in, "MYPYPATH": found_in},
             capture_output=True,
             text=True,
             check=False,

@@ -131,7 +131,7 @@ def versions() -> dict[str, str]:
     """Of all that takes part and is installed."""
     packages = ("qpsdk", "aiosmtpd", "uvloop", "pluggy", "pynetstring")
     found = {"Python": platform.python_version()} | {name: version(name) for name in packages}
-    haraka = hosts.CACHE / "haraka" / "node_modules" / "Haraka" / "package.json"
+    haraka = hosts.HARAKA_FOLDER / "node_modules" / "Haraka" / "package.json"
     if haraka.is_file():
         found["Haraka"] = json.loads(haraka.read_text())["version"]
     for name, command in (

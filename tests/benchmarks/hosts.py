@@ -27,6 +27,7 @@ from tests.programs import PACKAGES, find
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / ".cache" / "bench"
+HARAKA_FOLDER = CACHE / "haraka"
 OPEN_FILES = 30_000
 """Descriptors that a program may have: 10,000 connections need as many, and the usual is 1,024."""
 
@@ -126,7 +127,11 @@ def _peer(name: str) -> Callable[[Rig], Started]:
 
 def _haraka(rig: Rig) -> Started:
     """One process, as ours: by default Haraka puts its one worker behind a second process."""
-    modules = install_haraka()
+    if not (HARAKA_FOLDER / ".made").is_file():
+        raise UnavailableError(
+            "Haraka is not here (`make bench` and `make test` fetch it from npm)"
+        )
+    modules = HARAKA_FOLDER / "node_modules"
     shutil.copytree(HERE / "haraka" / "plugins", rig.folder / "plugins")
     shutil.copytree(modules / "Haraka" / "config", rig.folder / "config")  # as `haraka -i` does
     _files(
@@ -145,37 +150,6 @@ def _haraka(rig: Rig) -> Started:
     process = start(rig.stack, command, rig.folder / "log", cwd=rig.folder)
     until(HARAKA, process, rig.folder / "log", lambda: _listens(rig.port))
     return process, rig.port
-
-
-def install_haraka() -> Path:
-    """The folder of Haraka's modules, in .cache, with what the lock file names.
-
-    Raises:
-        UnavailableError: npm is missing, or could not install it.
-    """
-    npm, folder = _program("npm"), CACHE / "haraka"
-    lock = (HERE / "haraka" / "package-lock.json").read_bytes()
-    kept = folder / "package-lock.json"
-    if not (kept.is_file() and kept.read_bytes() == lock and (folder / "done").is_file()):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / "haraka" / name, folder)
-        # None of its modules needs a script; those that are optional are plugins we do not load.
-        command = [npm, "ci", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
-        with (CACHE / "npm.log").open("wb") as log:
-            done = subprocess.run(
-                [*command, "--cache", str(ROOT / ".cache" / "npm")],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                check=False,
-            )
-        if done.returncode != 0:
-            raise UnavailableError("npm could not install Haraka: see .cache/bench/npm.log")
-        (folder / "done").touch()
-    return folder / "node_modules"
 
 
 def _qpsmtpd(kind: str, *options: str) -> Callable[[Rig], Started]:

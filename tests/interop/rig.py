@@ -21,7 +21,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import NamedTuple, Self
 
 from qpsdk.stream import Endpoint
@@ -72,12 +71,7 @@ class Client:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
     def send(self, data: bytes) -> None:
@@ -278,6 +272,18 @@ def command(config: Path, *listen: str) -> list[str]:
     """The command line that runs a host."""
     options = [word for address in listen for word in ("--listen", address)]
     return [sys.executable, "-m", "qpsdk", "serve", "--config", str(config), *options]
+
+
+def refusal(config: Path, *listen: str) -> str:
+    """The one line with which a host refuses to start."""
+    done = subprocess.run(
+        command(config, *listen), capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2, done
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("qpsdk: ")
+    return line
 
 
 def write_config(folder: Path, settings: dict[str, str]) -> Path:

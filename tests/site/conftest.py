@@ -1,15 +1,16 @@
 """The built site, its address, and pages of it in a browser."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from fcntl import LOCK_EX, flock
+from functools import cache
 from pathlib import Path
-from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, ViewportSize
+from playwright.sync_api import Browser, Page, ViewportSize
 
-from tests.site.rig import DESKTOP, PATIENCE, PHONE, build, chromium, served, watch
+from tests.site.rig import DESKTOP, Theme, build, chromium, reader, served
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -49,7 +50,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def theme() -> Literal["light", "dark"]:
+def theme() -> Theme:
     """What the reader's system asks for."""
     return "light"
 
@@ -61,24 +62,29 @@ def size() -> ViewportSize:
 
 
 @pytest.fixture
-def context(
-    browser: Browser, address: str, theme: Literal["light", "dark"], size: ViewportSize
-) -> Iterator[BrowserContext]:
-    """A reader with nothing in the cache. The test fails if anything goes wrong in a page.
+def page(browser: Browser, address: str, theme: Theme, size: ViewportSize) -> Iterator[Page]:
+    """An empty tab; `page.goto("tutorial/04_qmqp/")` opens a page of the site.
 
-    Tests parametrize `theme` and `size` for another reader.
+    The test fails if anything goes wrong in it. Tests parametrize `theme` and `size` for another
+    reader.
     """
-    phone = size == PHONE
-    with browser.new_context(
-        base_url=address, color_scheme=theme, viewport=size, is_mobile=phone, has_touch=phone
-    ) as context:
-        context.set_default_timeout(PATIENCE * 1000)
-        problems = watch(context, address)
-        yield context
+    with reader(browser, address, theme, size) as (page, problems):
+        yield page
     assert problems == []
 
 
+@pytest.fixture(scope="module")
+def tabs(browser: Browser, address: str) -> Iterator[Callable[[Theme], tuple[Page, list[str]]]]:
+    """For each theme a tab, and what goes wrong in it."""
+    with ExitStack() as stack:
+        yield cache(lambda theme: stack.enter_context(reader(browser, address, theme, DESKTOP)))
+
+
 @pytest.fixture
-def page(context: BrowserContext) -> Page:
-    """An empty tab; `page.goto("tutorial/04_qmqp/")` opens a page of the site."""
-    return context.new_page()
+def tab(tabs: Callable[[Theme], tuple[Page, list[str]]], theme: Theme) -> Iterator[Page]:
+    """The same as `page`, but the module's tests share it: what one has loaded, is there."""
+    page, problems = tabs(theme)
+    yield page
+    found = problems.copy()
+    problems.clear()
+    assert found == []

@@ -12,12 +12,13 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from playwright.sync_api import (
     Browser,
     BrowserContext,
     ConsoleMessage,
+    Page,
     Request,
     ViewportSize,
     sync_playwright,
@@ -26,6 +27,9 @@ from playwright.sync_api import (
 from tests.programs import needs
 
 ROOT: Final = Path(__file__).parent.parent.parent
+
+Theme = Literal["light", "dark"]
+"""What the reader's system asks for."""
 
 PATIENCE: Final = 20.0
 """Seconds that anything may take in a page before the test gives up."""
@@ -103,6 +107,20 @@ def chromium() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def reader(
+    browser: Browser, address: str, theme: Theme, size: ViewportSize
+) -> Iterator[tuple[Page, list[str]]]:
+    """A tab of a reader with nothing in the cache, and what goes wrong in it, as `watch` says."""
+    phone = size == PHONE
+    with browser.new_context(
+        base_url=address, color_scheme=theme, viewport=size, is_mobile=phone, has_touch=phone
+    ) as context:
+        context.set_default_timeout(PATIENCE * 1000)
+        problems = watch(context, address)
+        yield context.new_page(), problems
 
 
 def watch(context: BrowserContext, address: str) -> list[str]:

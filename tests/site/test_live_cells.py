@@ -82,50 +82,17 @@ def dated(parts: list[Any]) -> list[list[str]]:
     return [[title, DATE.sub("DATE", text.expandtabs(4))] for title, text in parts]
 
 
-def test_run_all_above(page: Page) -> None:
-    """Who starts in the middle has the cells above run first, and no other; each only once."""
+def test_cells_at_work(page: Page) -> None:
+    """A mistake, a run, a change, an endless loop: in one visit, since Python is slow to start."""
     page.goto("tutorial/00_five_minutes/")
-    press(cell(page, 3), "Run all above")
-    ran(cell(page, 3))
-    states = [box.get_attribute("data-state") for box in page.locator(".cell").all()]
-    assert states == ["ran", "ran", "ran", "", ""]
-    expect(cell(page, 4).get_by_role("button", name="Run all above")).to_be_hidden()
-    expect(cell(page, 5).get_by_role("button", name="Run all above")).to_be_visible()
+    _an_error_is_shown_from_the_cell_on(page)
+    _run_all_above(page)
+    _a_cell_is_edited(page)
+    _a_cell_that_never_ends_is_stopped(page)
 
 
-def test_a_cell_is_edited(page: Page) -> None:
-    """Typing into a cell and Control-Enter shows another answer; Reset brings back the page's."""
-    page.goto("tutorial/00_five_minutes/")
-    first, second = cell(page, 1), cell(page, 2)
-    edit(first)
-    page.keyboard.press("Control+End")
-    for _ in range(len('quiet here"')):
-        page.keyboard.press("ArrowLeft")
-    page.keyboard.type("very ")
-    page.keyboard.press("Control+Enter")
-    ran(first)
-    press(second, "Run")
-    ran(second)
-    expect(second.locator(".live-output")).to_contain_text("S: 550 5.7.1 we like it very quiet")
-    expect(second.locator(".recorded")).to_be_hidden()
-    press(first, "Reset")
-    expect(first.get_by_role("textbox")).not_to_contain_text("very")
-    expect(first).to_have_attribute("data-state", "")
-
-
-def test_a_click_into_the_code_edits_it(page: Page) -> None:
-    """The cursor is where the click was; there is nothing else to load the editor for."""
-    page.goto("tutorial/00_five_minutes/")
-    assert page.locator(".cm-content").count() == 0
-    cell(page, 1).locator("code").get_by_text("Quiet", exact=True).click()
-    expect(cell(page, 1).get_by_role("textbox")).to_be_focused()
-    page.keyboard.type("er")
-    expect(cell(page, 1).get_by_role("textbox")).to_contain_text(re.compile("Q.*er.*(Plugin)"))
-
-
-def test_an_error_is_shown_from_the_cell_on(page: Page) -> None:
+def _an_error_is_shown_from_the_cell_on(page: Page) -> None:
     """A name that is not there yet is told by its line, as text; and the cells after wait."""
-    page.goto("tutorial/00_five_minutes/")
     press(cell(page, 2), "Run")
     output = cell(page, 2).locator(".live-output")
     expect(output).to_contain_text("NameError: name 'Quiet' is not defined", timeout=LOADING)
@@ -137,12 +104,39 @@ def test_an_error_is_shown_from_the_cell_on(page: Page) -> None:
     expect(status).to_have_text("It may need the cells above: Run all above.")
 
 
-def test_a_cell_that_never_ends_is_stopped(page: Page) -> None:
-    """The page stays alive; Stop ends Python, and what runs next has a fresh one."""
-    page.goto("tutorial/00_five_minutes/")
+def _run_all_above(page: Page) -> None:
+    """Who starts in the middle has the cells above run first, and no other; each only once."""
+    press(cell(page, 3), "Run all above")
+    ran(cell(page, 3))
+    states = [box.get_attribute("data-state") for box in page.locator(".cell").all()]
+    assert states == ["ran", "ran", "ran", "", ""]
+    expect(cell(page, 4).get_by_role("button", name="Run all above")).to_be_hidden()
+    expect(cell(page, 5).get_by_role("button", name="Run all above")).to_be_visible()
+
+
+def _a_cell_is_edited(page: Page) -> None:
+    """Typing into a cell and Control-Enter shows another answer; Reset brings back the page's."""
     first, second = cell(page, 1), cell(page, 2)
-    press(second, "Run all above")
-    ran(second)
+    expect(second.locator(".live-output")).to_contain_text("S: 550 5.7.1 we like it quiet here")
+    edit(first)
+    page.keyboard.press("Control+End")
+    for _ in range(len('quiet here"')):
+        page.keyboard.press("ArrowLeft")
+    page.keyboard.type("very ")
+    expect(first).to_have_attribute("data-state", "")
+    page.keyboard.press("Control+Enter")
+    ran(first)
+    press(second, "Run")
+    expect(second.locator(".live-output")).to_contain_text("S: 550 5.7.1 we like it very quiet")
+    expect(second.locator(".recorded")).to_be_hidden()
+    press(first, "Reset")
+    expect(first.get_by_role("textbox")).not_to_contain_text("very")
+    expect(first).to_have_attribute("data-state", "")
+
+
+def _a_cell_that_never_ends_is_stopped(page: Page) -> None:
+    """The page stays alive; Stop ends Python, and what runs next has a fresh one."""
+    first, second = cell(page, 1), cell(page, 2)
     edit(second)
     page.keyboard.press("Control+A")
     page.keyboard.type("print('round and round')\nwhile True: pass")
@@ -150,9 +144,19 @@ def test_a_cell_that_never_ends_is_stopped(page: Page) -> None:
     expect(second.locator(".live-output")).to_contain_text("round and round")
     press(second, "Stop")
     expect(second.locator(".live-output")).to_contain_text("Python begins afresh")
-    expect(first).to_have_attribute("data-state", "")
+    expect(cell(page, 3)).to_have_attribute("data-state", "")
     press(first, "Run")
     ran(first)
+
+
+def test_a_click_into_the_code_edits_it(page: Page) -> None:
+    """The cursor is where the click was; there is nothing else to load the editor for."""
+    page.goto("tutorial/00_five_minutes/")
+    assert page.locator(".cm-content").count() == 0
+    cell(page, 1).locator("code").get_by_text("Quiet", exact=True).click()
+    expect(cell(page, 1).get_by_role("textbox")).to_be_focused()
+    page.keyboard.type("er")
+    expect(cell(page, 1).get_by_role("textbox")).to_contain_text(re.compile("Q.*er.*(Plugin)"))
 
 
 def test_by_keyboard_alone(page: Page) -> None:
