@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     pieces: list[list[pytest.Item]] = [[] for _ in range(workers)]
-    others = []
+    others: list[pytest.Item] = []
     for item in items:
         group = next((n for n, names in enumerate(LONG) if item.nodeid.startswith(names)), None)
         (others if group is None else pieces[group % workers]).append(item)
