@@ -101,7 +101,7 @@ def _pattern(entry: str) -> re.Pattern[str]:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 
-@lru_cache(maxsize=1024)  # asked for several times a connection
+@lru_cache(maxsize=1024)  # of each client it is asked several times
 def network_of(ip: str, v4_bits: int = 32) -> str:
     """What stands for one client where clients are counted: the 64 bits of its IPv6 network.
 
@@ -119,11 +119,8 @@ def network_of(ip: str, v4_bits: int = 32) -> str:
     Returns:
         The address or network; empty where there is none.
     """
-    return _network_of(ip, v4_bits) if ip else ""
-
-
-@lru_cache(maxsize=1024)  # of each client it is asked several times
-def _network_of(ip: str, v4_bits: int) -> str:
+    if not ip:
+        return ""
     address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
     if isinstance(address, IPv6Address):
         address = address.ipv4_mapped or address
