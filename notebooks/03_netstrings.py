@@ -332,8 +332,8 @@ print(packed)
 assert unpack(packed) == {b"sender": b"", b"size": b"12"}
 
 # %% [markdown]
-# **3.** This was meant to be three names in one netstring. What is wrong with it, and at which
-# offset? Mend it by changing one byte.
+# **3.** `18:3:ann,3:ben;3:cat,,` was meant to be three names in one netstring. What is wrong with
+# it, and at which offset? Mend it by changing one byte.
 
 # %% tags=["answer"]
 names = b"18:3:ann,3:ben;3:cat,,"

@@ -144,10 +144,10 @@ for act in accept("ok"), reject("no"), defer("busy"):
 # ## A file of tests
 #
 # What was found once is to be found again, by itself. From here on the plugin is a file, and its
-# tests are files beside it: do this in a terminal, or in a Jupyter of your own. The cure of the
-# first mistake is a table, which cannot fall off its end:
+# tests are files beside it: do this in a terminal, or in a Jupyter of your own. Here Python types
+# for you: `pytest` runs tests, and `change` edits a file.
 
-# %% tags=["static"]
+# %% tags=["static", "terminal"]
 import os
 import re
 import subprocess
@@ -178,6 +178,9 @@ def change(old, new, file="forward.py"):
     assert text.count(old) == 1, old
     Path(file).write_text(text.replace(old, new))
 
+
+# %% [markdown]
+# The cure of the first mistake is a table, which cannot fall off its end:
 
 # %% tags=["static"]
 # %%writefile forward.py

@@ -31,9 +31,10 @@ print("qpsdk", qpsdk.__version__)
 # file, and says which lines load it.
 #
 # A package is for what a file does not have: tests that run elsewhere, a version, others who
-# install it. The rest of this chapter happens in a terminal. Here, Python types for you:
+# install it. The rest of this chapter happens in a terminal. Python types for you: `sh` runs a
+# command.
 
-# %% tags=["static"]
+# %% tags=["static", "terminal"]
 import os
 import subprocess
 import sys

@@ -383,8 +383,9 @@ sh(f"{SEND} --to bob@example.com letter.eml >told")
 sh("grep ann@example.org log")
 
 # %% [markdown]
-# Nothing, though the letter is from Ann. What a log has is the envelope sender, what the client
-# says in MAIL; here it is what `qpsdk send` says if it is not told another. So ask for that:
+# The first message was refused, which is 100, and grep has found nothing, which is 1: nothing,
+# though the letter is from Ann. What a log has is the envelope sender, what the client says in
+# MAIL; here it is what `qpsdk send` says if it is not told another. So ask for that:
 
 # %% tags=["static"]
 sh("grep you@example.org log")
@@ -643,7 +644,8 @@ sh("grep -E '^(Dynamic|ExecReload|Restart=|ProtectS|NoNew)' units/qpsdk.service"
 #
 # ## Before you go live
 #
-# 1. `qpsdk check` is silent, and runs before each start and reload. `qpsdk order` is what you mean.
+# 1. `qpsdk check` finds nothing, and is run before each start and reload. `qpsdk order` is what you
+#    mean.
 # 2. From an address that is not yours, a message to somebody else's domain is refused with 550.
 #    With a proxy before the host, by way of the proxy.
 # 3. From outside, a message to you arrives. Its `Received` fields name the client, not your proxy.

@@ -57,9 +57,11 @@ def check(directory: Path) -> list[Finding]:
 def dry_host(config: Config) -> Host:
     """A host for looking at the plugins: it reaches nobody. Close its spool after use.
 
-    Settings that are wrong have their defaults.
+    Settings of the host that are wrong have their defaults, for the plugins too: what is wrong
+    with them is not theirs to say.
     """
-    settings = _right_settings(config)
+    config = _with_defaults(config)
+    settings = Settings.read(config)
     try:
         store = new_store(config, settings, asyncio.to_thread, time.time)
     except ConfigError:
@@ -76,10 +78,10 @@ def dry_host(config: Config) -> Host:
     )
 
 
-def _right_settings(config: Config) -> Settings:
-    """The settings that are right, and defaults for the others."""
+def _with_defaults(config: Config) -> Config:
+    """The same, where the host's settings that are wrong are not there."""
     wrong = [name for name, row in SETTINGS.items() if row.host and row.problems(config)]
-    return Settings.read(config.replaced({name: [] for name in wrong}, "default"))
+    return config.replaced({name: [] for name in wrong}, "default")
 
 
 async def _reach_nobody(endpoint: Endpoint, /, **_limits: Any) -> Stream:
@@ -90,7 +92,7 @@ def _settings(config: Config) -> Iterator[Finding]:
     for setting in SETTINGS.values():
         for problem in setting.problems(config):
             yield Finding(setting.host or bool(setting.taken_up_by), str(problem))
-    settings = _right_settings(config)
+    settings = Settings.read(_with_defaults(config))
     try:
         new_store(config, settings, asyncio.to_thread, time.time)
     except ConfigError as error:

@@ -22,7 +22,7 @@
     │   ├── QMQPBodyError                the body was not as long as announced
     │   └── QMQPResponseError            the server gave no usable response
     │       └── QMQPUnconfirmedError     and it may have accepted the message
-    ├── BusyError                        others have what was asked for, and kept it for too long
+    ├── BusyError                        others kept what was asked for too long
     ├── MessageTooLargeError             over a limit of size
     ├── StoreError                       shared state cannot be had now
     ├── TranscriptError (ValueError)     the text is no transcript, and where

@@ -8,6 +8,10 @@ MAX_CONNECTIONS: Final = 10_000
 MAX_CONNECTIONS_PER_ADDRESS: Final = 50
 """Those of one address, or IPv6 network of 64 bits. A busy relay uses twenty, Postfix allows 50."""
 
+MAX_CONNECTION_RATE: Final = 0
+"""New ones of one address within a minute: no limit, as in Postfix. What is too often differs: a
+relay that sends a mailing list connects for each message."""
+
 MAX_AUTH_FAILURES_PER_ADDRESS: Final = 30
 """Failed attempts to authenticate that are borne with from one address within
 `qpsdk.attempts.WINDOW`: an office behind one address, in which everybody mistypes, has them."""

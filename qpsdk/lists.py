@@ -101,7 +101,7 @@ def _pattern(entry: str) -> re.Pattern[str]:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 
-@lru_cache(maxsize=1024)  # asked for several times a connection
+@lru_cache(maxsize=1024)  # of each client it is asked several times
 def network_of(ip: str, v4_bits: int = 32) -> str:
     """What stands for one client where clients are counted: the 64 bits of its IPv6 network.
 

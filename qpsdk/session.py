@@ -224,7 +224,9 @@ class Session:
         if self._verdicts.lost:
             self._stream.abort()
         else:
-            await self._stream.finish(linger=not self._quits)
+            # Behind QUIT nothing more comes; under TLS there is the end of that.
+            linger = not self._quits or self.connection.tls is not None
+            await self._stream.finish(linger=linger)
         if "post_connection" in self._hooks:
             await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")

@@ -27,6 +27,7 @@ from qpsdk.values import (
     read_number,
     read_perms,
     read_positive,
+    read_proxy,
     read_seconds,
     read_store,
     read_yes_or_no,
@@ -67,11 +68,13 @@ class Settings:
         store: Where state that hosts share is; empty for the spool folder, or memory without one.
         metrics: Where the metrics are served; None for nowhere.
         proxy_networks: Who has to say, by a PROXY header, for which client it speaks.
+        proxy_unix: Those who connect to a unix socket have to, too.
         proxy_timeout: Seconds that it has for that.
         max_connections: Clients at a time; here and below, 0 is no limit.
         max_connections_per_address: Of one address, or IPv6 network of 64 bits.
+        max_connection_rate: New ones of the same within a minute.
         max_auth_failures_per_address: Of the same, within `qpsdk.attempts.WINDOW`.
-        unlimited_clients: Those whom the two limits before do not concern.
+        unlimited_clients: Those whom the limits of one address do not concern.
         session_timeout: Seconds that a connection may last.
         min_data_rate: Bytes a second that a client has to bring, beyond `timeout`.
         max_forwards: Messages that queue plugins have in hand at a time.
@@ -96,9 +99,11 @@ class Settings:
     store: str = ""
     metrics: Endpoint | None = None
     proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
+    proxy_unix: bool = False
     proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
     max_connections: int = host_limits.MAX_CONNECTIONS
     max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
+    max_connection_rate: int = host_limits.MAX_CONNECTION_RATE
     max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
     unlimited_clients: NetworkList = _UNLIMITED
     session_timeout: float = host_limits.SESSION_TIMEOUT
@@ -136,7 +141,8 @@ class Settings:
             ),
             "spool_dir": config.resolve(spool_dir) if spool_dir else None,
             "auth_results": values["me-auth-results"] or me,
-            "proxy_networks": NetworkList(values["proxy_networks"]),
+            "proxy_networks": NetworkList(p for p in values["proxy_networks"] if p != "unix:"),
+            "proxy_unix": "unix:" in values["proxy_networks"],
             "unlimited_clients": NetworkList(unlimited),
             "listen": tuple(values["listen"]),
         }
@@ -252,9 +258,10 @@ _TABLE: Final = (
     ),
     Setting(
         "proxy_networks",
-        "Proxies before this host, as in relayclients: each of their connections has to begin with"
-        " a PROXY header (version 1 or 2), and the client that it names is believed.",
-        read_network,
+        "Proxies before this host, as in relayclients, or `unix:` for who comes by a unix socket:"
+        " each of their connections has to begin with a PROXY header (version 1 or 2), and the"
+        " client that it names is believed.",
+        read_proxy,
         several=True,
         hook=False,
     ),
@@ -349,6 +356,11 @@ _TABLE: Final = (
         "max_connections_per_address",
         host_limits.MAX_CONNECTIONS_PER_ADDRESS,
         "Those of one address or IPv6 /64; 0 for no limit.",
+    ),
+    _limit(
+        "max_connection_rate",
+        host_limits.MAX_CONNECTION_RATE,
+        "New connections of one address or IPv6 /64 within a minute; 0 for no limit.",
     ),
     Setting(
         "unlimited_clients",

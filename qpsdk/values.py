@@ -74,6 +74,11 @@ def read_network(text: str) -> str:
     return text
 
 
+def read_proxy(text: str) -> str:
+    """A network, or ``unix:`` for all who connect to a unix socket."""
+    return text if text == "unix:" else read_network(text)
+
+
 def read_seconds(text: str) -> float:
     """A number of seconds."""
     if not text.isascii() or not text.isdigit() or int(text) == 0:

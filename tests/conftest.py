@@ -1,7 +1,8 @@
-"""What every test shares: how hard hypothesis searches, a certificate, a log as before."""
+"""What tests share: how hard hypothesis searches, a certificate, log and modules as before."""
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from itertools import chain
 from typing import Final
@@ -53,6 +54,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     """A certificate for mx.example.com."""
     return make_certificate(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.fixture
+def modules_as_before() -> Iterator[None]:
+    """Forget the modules that a test imported."""
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,11 @@ from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import memory_host
 
 CLOSED = "(closed)"
+HELLO = (
+    "S: 220 mx.example.com ESMTP qpsdk ready",
+    "C: HELO client.example",
+    "S: 250 mx.example.com",
+)
 
 
 class TakesAll(Plugin):
@@ -36,9 +41,12 @@ def hold(
 ) -> Connection:
     """Say the C: lines to a host with these plugins, and expect exactly the S: lines.
 
-    Behind the last line either ``(closed)`` stands, or the server still has to listen.
+    Before one that begins with MAIL the client says HELO. Behind the last line either ``(closed)``
+    stands, or the server still has to listen.
     """
     expected = dedent(dialogue).strip().splitlines()
+    if expected[0].startswith("C: MAIL"):
+        expected = [*HELLO, *expected]
     closed = expected[-1] == CLOSED
     if closed:
         expected.pop()

@@ -7,6 +7,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from typing import NoReturn
 
 import pytest
@@ -69,6 +70,13 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def last_word_without(module: str, script: str) -> str:
+    """The last line of the traceback of a Python script that cannot import a module."""
+    command = [sys.executable, "-c", f"import sys; sys.modules[{module!r}] = None\n{script}"]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return process.stderr.splitlines()[-1]
 
 
 def missing_packages() -> list[str]:

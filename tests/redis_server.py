@@ -1,5 +1,6 @@
 """A real Redis server, on a unix socket of its own."""
 
+import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -30,8 +31,14 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
             [*command, "--save", "", "--daemonize", "no", *options], stdout=subprocess.DEVNULL
         )
         try:
-            assert eventually(path.exists), "redis-server does not start"
+            assert eventually(lambda: _listens(path)), "redis-server does not start"
             yield RedisServer(f"unix://{path}?db=0", process)
         finally:
             process.kill()
             process.wait()
+
+
+def _listens(path: Path) -> bool:
+    """Whether it does: the file is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0

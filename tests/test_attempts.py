@@ -41,6 +41,17 @@ def test_window() -> None:
     assert attempts.count("192.0.2.1") == 0
 
 
+def test_another_window() -> None:
+    """The window may be another."""
+    clock = Clock()
+    attempts = Attempts(clock, 60.0)
+    attempts.add("192.0.2.1")
+    clock.now += 59
+    assert attempts.count("192.0.2.1") == 1
+    clock.now += 1
+    assert attempts.count("192.0.2.1") == 0
+
+
 def test_bounded() -> None:
     """Of too many clients those are forgotten whose last failure is the oldest."""
     attempts = Attempts(Clock())

@@ -80,6 +80,13 @@ def test_all_at_once(folder: Path) -> None:
     ]
 
 
+def test_wrong_name_of_the_host(folder: Path) -> None:
+    """What the host finds wrong with its name is told once, though rcpt_ok reads it, too."""
+    assert told(folder, me="a b") == [
+        "error: C/me:1: 'a b' is no host name; write one such as mx.example.com"
+    ]
+
+
 def test_misspelt_file(folder: Path) -> None:
     """A file that is named nearly as a setting is told, unless the setting is there, too."""
     assert told(folder, databyte="10", rcpt_hosts="x", **{"spool-dir": "/x"}, greylist="x") == [

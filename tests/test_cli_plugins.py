@@ -1,7 +1,5 @@
 """`qpsdk plugins`: what can be loaded, from where, and what cannot."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,6 +7,8 @@ from typer.testing import CliRunner
 
 from qpsdk.cli import app
 from qpsdk.loader import bundled_plugins
+
+pytestmark = pytest.mark.usefixtures("modules_as_before")
 
 GREET = '''\
 """Greets each client by name.
@@ -22,15 +22,6 @@ class Greet(Plugin):
     def hook_quit(self, connection): ...
     def hook_connect(self, connection): ...
 '''
-
-
-@pytest.fixture(autouse=True)
-def _modules() -> Iterator[None]:
-    """Forget the modules that a test imported."""
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def test_exit_status(
     assert printed in result.stdout
 
 
+def test_sample_is_a_message() -> None:
+    """What is sent where no file is named passes `headers`, even a strict one."""
+    with host("rcpt_ok", "headers require=From,Date,Message-ID past=1 future=1", Takes(),
+              config={"rcpthosts": "example.com"}) as at:  # fmt: skip
+        result = run("--server", f"127.0.0.1:{at.port}", "--to", "b@example.com")
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
 def test_no_answer() -> None:
     """A host that is not there may be there later."""
     with host("rcpt_ok") as at:
@@ -61,7 +69,8 @@ def test_no_answer() -> None:
     [
         (["--server", "unix:/x"], "--server: 'unix:/x' is no TCP address; write HOST:PORT or"),
         (["--server", "a b"], "--server: 'a b' is no address; write HOST:PORT"),
-        (["--from", "a\nb"], "--from, --to: an address is one line"),
+        (["--from", "a\nb"], "--from, --to, --helo: each is one line"),
+        (["--helo", "a\nb"], "--from, --to, --helo: each is one line"),
         (["/no/file"], "/no/file: No such file or directory"),
     ],
 )

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qpsdk.cli import app
-from qpsdk.errors import ConfigError
+from qpsdk.errors import ConfigError, SetupError
 from tests.programs import needs
 
 LISTEN = "0.0.0.0:25\n[::]:25\nunix:/run/qpsdk/100%\ntls:192.0.2.1:465\n"
@@ -57,6 +57,7 @@ def test_units(tmp_path: Path, folder: Path) -> None:
     command = f"{sys.executable} -m qpsdk serve --config {tmp_path}/config --workers 4"
     assert f"\nExecStart={command}\n" in service
     assert "\nSockets=qpsdk.socket qpsdk-tls.socket\n" in service
+    assert "\nSyslogIdentifier=qpsdk\n" in service  # else it logs as python3
 
 
 @pytest.mark.parametrize("name", ["config", "a b", 'a"b\\c', "a%i$HOME"])
@@ -103,6 +104,17 @@ def test_wrong_addresses(tmp_path: Path, folder: Path, listen: str, problem: str
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    """A folder that cannot be written to is named."""
-    with pytest.raises(ConfigError, match=r"no/qpsdk\.socket: cannot be written: No such file"):
+    """A folder that is not there is named, and what to do; a slip of the pen makes none."""
+    with pytest.raises(SetupError) as refusal:
         write(tmp_path / "config", tmp_path / "no")
+    assert str(refusal.value) == (
+        f"{tmp_path}/no: no such folder; make it, or name one where systemd looks for units"
+    )
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_file_that_cannot_be_written(tmp_path: Path, folder: Path) -> None:
+    """A unit that cannot be written is named, with the system's reason."""
+    (folder / "qpsdk.socket").mkdir()
+    with pytest.raises(ConfigError, match=r"units/qpsdk\.socket: cannot be written: Is a direc"):
+        write(tmp_path / "config", folder)

@@ -42,6 +42,7 @@ def test_other_texts() -> None:
     for text in (
         "Out of file descriptors, try again later",
         "refused: max_connections_per_address is ",
+        "refused: max_connection_rate is ",
         "refused: max_connections is ",
         "put off: max_forwards is ",
         "and none ended in 30 s",

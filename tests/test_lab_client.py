@@ -94,7 +94,15 @@ def test_nobody_there() -> None:
 
 
 def test_sample() -> None:
-    """The sample has the addresses in its header, and a line that begins with a dot."""
-    message = sample("a@example.org", ["b@example.com", "c@example.com"])
-    assert message.startswith(b"From: a@example.org\nTo: b@example.com, c@example.com\n")
+    """The sample is a whole message (RFC 5322, 3.6), and one of its lines begins with a dot."""
+    recipients = ["b@example.com", "c@example.com"]
+    date = "Thu, 01 Jan 2026 12:00:00 -0000"
+    message = sample("a@example.org", recipients, date=date, message_id="<1@example.org>")
+    assert message.startswith(
+        b"Date: Thu, 01 Jan 2026 12:00:00 -0000\n"
+        b"Message-ID: <1@example.org>\n"
+        b"From: a@example.org\n"
+        b"To: b@example.com, c@example.com\n"
+        b"Subject: Hello over QMQP\n"
+    )
     assert b"\n.and" in message

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,6 +21,8 @@ from qpsdk.log import Formatter, log
 from qpsdk.plugins.queue.discard import Discard
 from qpsdk.testing.smtp import memory_host
 
+pytestmark = pytest.mark.usefixtures("modules_as_before")
+
 GREET = """\
 from qpsdk import Plugin
 
@@ -31,15 +32,6 @@ class Greet(Plugin):
 
     def hook_connect(self, connection): ...
 """
-
-
-@pytest.fixture(autouse=True)
-def _modules() -> Iterator[None]:
-    """Forget the modules that a test imported."""
-    before = set(sys.modules)
-    yield
-    for name in set(sys.modules) - before:
-        del sys.modules[name]
 
 
 @pytest.fixture

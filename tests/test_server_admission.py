@@ -10,10 +10,11 @@ from collections.abc import Iterator
 import pytest
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGWARN
+from qpsdk.constants import LOGERROR, LOGWARN
 from qpsdk.reply import Reply
 from qpsdk.server.admission import Admission, RareLine
 from qpsdk.settings import Settings
+from qpsdk.testing import Clock
 from qpsdk.testing.logs import Log, capture_log
 
 
@@ -29,7 +30,8 @@ class Door:
 
     def __init__(self, **settings: str) -> None:
         self.set(**settings)
-        self.admission = Admission(self.settings)
+        self.clock = Clock()
+        self.admission = Admission(self.settings, self.clock)
 
     def set(self, **settings: str) -> None:
         """Change the settings."""
@@ -90,8 +92,40 @@ def test_of_one_address(log: Log) -> None:
     assert log.lines(level=LOGWARN) == ["192.0.2.1 refused: max_connections_per_address is 2"]
 
 
+def test_too_often(log: Log) -> None:
+    """Who connects more often within a minute is sent away until it is over, refused ones too."""
+
+    async def main() -> None:
+        which = Door(max_connection_rate="2")
+        for ip in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "2001:db8::1", "2001:db8::2", "", "", ""):
+            assert which.admit(ip) is None
+            which.admission.release(ip)
+        reply = which.admit("192.0.2.1")
+        assert reply is not None
+        assert reply.wire == (
+            b"421 4.7.0 mx.example.com You connect too often, try again later\r\n"
+        )
+        assert which.admit("2001:db8::3") is not None
+        which.clock.advance(59)
+        assert which.admit("192.0.2.1") is not None
+        which.clock.advance(1)
+        assert which.admit("192.0.2.1") is None
+
+    asyncio.run(main())
+    assert log.lines(level=LOGWARN) == ["192.0.2.1 refused: max_connection_rate is 2"]
+
+
+def test_not_counted() -> None:
+    """How often clients come is not even counted where nobody limits it, as is the default."""
+    which = Door(max_connections_per_address="0")
+    assert admitted(which, *["192.0.2.1"] * 1000) == [220] * 1000
+    assert which.admission._latest._clients == {}
+
+
 def test_unlimited_clients() -> None:
     """This machine itself may have any number, and who is named in its place."""
+    often = Door(max_connection_rate="2")
+    assert admitted(often, *["127.0.0.1"] * 4, *["192.0.2.9"] * 4) == [220] * 6 + [421] * 2
     local = ["127.0.0.1"] * 4
     assert admitted(Door(max_connections_per_address="2"), *local) == [220] * 4
     named = Door(max_connections_per_address="2", unlimited_clients="192.0.2.")
@@ -142,7 +176,7 @@ def test_descriptors(log: Log) -> None:
 def test_more_than_there_are_descriptors_for(log: Log) -> None:
     """A limit that the system does not let us reach is told at the start."""
     Door(max_connections="999999999")
-    (line,) = log.lines()
+    (line,) = log.lines(level=LOGWARN)
     assert "max_connections is 999999999, but the limit on open files (ulimit -n) leaves" in line
 
 
@@ -160,6 +194,27 @@ def test_a_flood_in_the_log(log: Log) -> None:
         assert log.lines()[2:] == ["again"]
 
     asyncio.run(main())
+
+
+def test_look(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Out of descriptors is told as soon as it is seen, until nobody looks any more."""
+    monkeypatch.setattr("qpsdk.server.admission.LOOK", 0.01)
+
+    async def main() -> None:
+        which = Door()
+        which.admission.look()
+        assert log.lines() == []
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+        try:
+            while not log.lines():
+                await asyncio.sleep(0.01)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        which.admission.close()
+        assert log.lines(level=LOGERROR) == ["no client can be accepted: Too many open files"]
+
+    asyncio.run(asyncio.wait_for(main(), 10))
 
 
 def test_accept_failed(log: Log) -> None:

@@ -5,6 +5,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -115,6 +116,32 @@ def test_a_live_unix_socket_is_not(opened: list[Listener], tmp_path: Path, backl
     with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         assert client.connect_ex(at.path) in (0, 11)  # EAGAIN: its queue is full
+
+
+def test_who_may_connect(opened: list[Listener]) -> None:
+    """A socket is for all where it and its folders let them, or has no file; TCP has no mode."""
+    # Not in pytest's own folders, which are private.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "s")
+        opened += bind(Endpoint(path=str(path)))
+        for of_folder, of_socket, is_for_all in (
+            (0o755, 0o600, False),
+            (0o755, 0o660, False),
+            (0o755, 0o666, True),
+            (0o711, 0o666, True),
+            (0o750, 0o666, False),
+        ):
+            Path(folder).chmod(of_folder)
+            path.chmod(of_socket)
+            assert opened[0].is_for_all is is_for_all
+        path.unlink()
+        assert not opened[0].is_for_all
+    abstract = Listener(socket.socket(socket.AF_UNIX))
+    opened.append(abstract)
+    abstract.socket.bind(f"\0qpsdk-test-{os.getpid()}")
+    assert abstract.is_for_all
+    opened += bind(Endpoint("127.0.0.1", 0))
+    assert not opened[-1].is_for_all
 
 
 def test_another_file_is_left_alone(tmp_path: Path) -> None:

@@ -3,8 +3,6 @@
 import asyncio
 import http.client
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ from qpsdk.server import metrics
 from qpsdk.server.host import Server, new_host
 from qpsdk.server.metrics import MetricsServer
 from qpsdk.server.process import watched
+from tests.programs import last_word_without
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
@@ -228,17 +227,13 @@ def test_off(tmp_path: Path) -> None:
 def test_without_prometheus_client() -> None:
     """Where the package is missing it is said what to install."""
     script = (
-        "import sys; sys.modules['prometheus_client'] = None\n"
         "from qpsdk.config import Config\n"
         "from qpsdk.server.host import Server, new_host\n"
         "from qpsdk.server.process import watched\n"
         "host = new_host(Config({'metrics': '127.0.0.1:0'}))\n"
         "watched(Server(host, []))\n"
     )
-    process = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, timeout=30, check=False
-    )
-    assert process.stderr.splitlines()[-1] == (
+    assert last_word_without("prometheus_client", script) == (
         "qpsdk.errors.SetupError: config/metrics needs prometheus-client:"
         " pip install 'qpsdk[metrics]'"
     )

@@ -1,5 +1,7 @@
 """What is told to the one who has started us, over real sockets."""
 
+import asyncio
+import os
 import socket
 import time
 from collections.abc import Iterator
@@ -50,6 +52,56 @@ def tell_all(notifier: Notifier, systemd: socket.socket) -> None:
     )
     notifier.stopping()
     assert systemd.recv(4096) == b"STATUS=stopping\nSTOPPING=1\n"
+    notifier.alive()
+    assert systemd.recv(4096) == b"WATCHDOG=1\n"
+
+
+WATCHED = {
+    "by us": ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}, 60.0),
+    "by whoever": ({"WATCHDOG_USEC": "500000"}, 0.5),
+    "by another": ({"WATCHDOG_USEC": "60000000", "WATCHDOG_PID": "1"}, 0.0),
+    "no number": ({"WATCHDOG_USEC": "-1"}, 0.0),
+    "not at all": ({}, 0.0),
+}
+
+
+@pytest.mark.parametrize(("variables", "seconds"), WATCHED.values(), ids=WATCHED.keys())
+def test_watchdog(
+    systemd: socket.socket, address: str, variables: dict[str, str], seconds: float
+) -> None:
+    """How long we may be silent is read for this process, and no program that we start has it."""
+    environment = {"NOTIFY_SOCKET": address, **variables}
+    with closing(Notifier.from_environment(environment)) as notifier:
+        assert (notifier.watchdog, environment) == (seconds, {})
+
+
+def test_keep_alive(systemd: socket.socket, address: str) -> None:
+    """It is said at once, and by the loop itself twice in the time in which it has to be."""
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        environment = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "100000"}
+        with closing(Notifier.from_environment(environment)) as notifier:
+            began = loop.time()
+            notifier.keep_alive(loop)
+            systemd.setblocking(False)
+            for since in (0.0, 0.05, 0.1):
+                assert await loop.sock_recv(systemd, 4096) == b"WATCHDOG=1\n"
+                assert since <= loop.time() - began
+
+    asyncio.run(asyncio.wait_for(main(), 5))
+
+
+def test_nobody_wants_to_hear_it(systemd: socket.socket, address: str) -> None:
+    """Without a watchdog nothing is said, and nothing left for the loop to do."""
+
+    async def main() -> None:
+        with closing(Notifier.from_environment({"NOTIFY_SOCKET": address})) as notifier:
+            notifier.keep_alive(asyncio.get_running_loop())
+            notifier.stopping()
+            assert systemd.recv(4096) == b"STATUS=stopping\nSTOPPING=1\n"
+
+    asyncio.run(main())
 
 
 def test_systemd_that_has_gone(systemd: socket.socket, address: str) -> None:

@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from qpsdk import OK, Address, Parameters, Plugin, Result, Transaction
 from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
 from qpsdk.server.stream import READ_AHEAD, SocketStream, connect
 from qpsdk.stream import Endpoint
+from qpsdk.testing import host
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
@@ -410,5 +412,50 @@ def test_session_limit(run: Callable[[Awaitable[None]], None]) -> None:
                 await stream.read()
             stream.abort()
             await asyncio.sleep(0.01)
+
+    run(main())
+
+
+def test_finish_when_the_time_is_over(run: Callable[[Awaitable[None]], None]) -> None:
+    """A connection whose time is over is closed, and not only forgotten."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            stream.set_timeout(5, 0.05)
+            with pytest.raises(StreamTimeoutError, match="whole session"):
+                await stream.read()
+            await stream.finish()
+            assert await receive(peer) == b""
+
+    run(main())
+
+
+@pytest.mark.parametrize("behind", [b"", b"QUIT\r\n"])
+def test_session_limit_while_a_plugin_works(
+    run: Callable[[Awaitable[None]], None], behind: bytes
+) -> None:
+    """A message that was taken is answered though the time is over meanwhile; then it ends."""
+
+    class Slow(Plugin):
+        def hook_rcpt(
+            self, transaction: Transaction, recipient: Address, params: Parameters
+        ) -> Result:
+            return OK
+
+        async def hook_queue(self, transaction: Transaction) -> Result:
+            await asyncio.sleep(4)  # the stream's limit: twice the session's, and the timeout
+            return OK, "Taken"
+
+    async def main() -> None:
+        async with host(Slow(), config={"timeout": "1", "session_timeout": "1"}) as at:
+            reader, writer = await asyncio.open_connection(at.host, at.port)
+            writer.write(
+                b"HELO a.example\r\nMAIL FROM:<>\r\nRCPT TO:<b@example.com>\r\n"
+                b"DATA\r\nhi\r\n.\r\n" + behind
+            )
+            async with asyncio.timeout(10):
+                said = await reader.read()
+            assert b"\r\n250 2.0.0 Taken\r\n" in said
+            writer.close()
 
     run(main())

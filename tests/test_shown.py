@@ -40,9 +40,6 @@ PAGES_WITH_TESTS: Final = {
 }
 """Pages whose blocks depend on each other, or on programs, and the tests that run them."""
 
-DRAWINGS: Final = ("socket bytes -> smtp engine", "clients -> HAProxy")
-"""What text that is a picture begins with."""
-
 INFO: Final = re.compile(r"(?P<language>\w*)(?P<options>[^\n]*)\n")
 """What stands behind the opening fence."""
 
@@ -120,7 +117,7 @@ def text(example: Example) -> str | None:
             return redis(example)
         case ["PromQL"]:
             return promql(example)
-    return None if example.parsed.startswith(DRAWINGS) else TO_DO
+    return TO_DO
 
 
 def yaml(example: Example) -> str | None:

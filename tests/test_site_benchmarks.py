@@ -68,6 +68,13 @@ def test_idle(site: ModuleType) -> None:
     assert "| qpsdk | 7.5 | 1.0 | 20.0 | 7.5 | 1.0 | 20.0 |" in page
 
 
+def test_idle_that_cannot_be_measured(site: ModuleType) -> None:
+    """A host that came out smaller with its clients is not said to have gained memory."""
+    hosts = {"bare": {"kb_each": -0.89, "p50": 0.6, "p99": 2.1}}
+    page = site.idle({"idle": [{"connections": 1000, "hosts": hosts}]})
+    assert "| bare protocol | less than 1 | 0.6 | 2.1 |" in page
+
+
 def test_hooks(site: ModuleType) -> None:
     """What a hook costs, and what each plugin adds."""
     found = {"qpsdk": {"1": 2.0, "10": 11.0}, "pluggy": {"1": 1.0, "10": 5.5}}
@@ -90,7 +97,8 @@ def test_growth(site: ModuleType) -> None:
     }
     page = site.growth({"growth": found})
     assert "with nothing to do it is 44.1 MB, and 100 MB more of a message cost 0.1 MB" in page
-    assert "| 100 MB | 200 MB |\n|---|--:|\n| 44.7 MB | 44.8 MB |" in page
+    assert "| message | 100 MB | 200 MB |\n|---|--:|--:|\n| peak | 44.7 MB | 44.8 MB |" in page
+    assert "| each MB | 4.75 ms | 3.38 ms |" in page
 
 
 def test_picture(site: ModuleType) -> None:

@@ -30,7 +30,7 @@ def words(picture: str) -> list[str]:
     return [text.text or "" for text in parse(picture).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["states", "package", "dispatch", "way"])
+@pytest.mark.parametrize("name", ["states", "package", "dispatch", "way", "fleet"])
 def test_a_picture_has_a_title_and_words(diagrams: ModuleType, name: str) -> None:
     """Who does not see it is told what it shows; a blank line would end it in Markdown."""
     picture: str = diagrams.DIAGRAMS[name]()

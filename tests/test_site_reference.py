@@ -23,9 +23,14 @@ def test_hooks_page(reference: ModuleType) -> None:
     assert list(sections) == list(HOOKS)
     rcpt = sections["rcpt"]
     assert (
-        "def hook_rcpt(self, transaction: Transaction, recipient: Address,"
-        " params: Mapping[str, str]) -> Result: ..."
+        "def hook_rcpt(\n"
+        "    self, transaction: Transaction, recipient: Address, params: Mapping[str, str]\n"
+        ") -> Result: ..."
     ) in rcpt
+    assert "def hook_data(self, transaction: Transaction) -> Result: ..." in sections["data"]
+    assert (
+        "def hook_auth_plain(\n    self,\n    connection: Connection,\n    mechanism: str,\n"
+    ) in sections["auth_plain"]
     assert "[`rcpt_ok`](plugins.md#rcpt-ok)" in rcpt
     assert all(sections[name].count(f"def hook_{name}(") == 2 for name in HOOKS)  # and an example
     assert "| OK | `250 2.1.5 Recipient OK` |  |" in rcpt
@@ -87,3 +92,4 @@ def test_plugins_page(reference: ModuleType) -> None:
     assert "```text\nqueue/qmqp_forward SERVER [PORT]" in page
     assert page.count("```") % 2 == 0
     assert "[`rcpt`](hooks.md#rcpt)" in page
+    assert "Hooks: [`mail`](hooks.md#mail), what its line asks for" in page  # earlytalker

@@ -109,12 +109,18 @@ def idle(report: dict[str, Any]) -> str:
     head = [""]
     for case in cases:
         head += [f"{case['connections']:,} idle, KB each", "p50, ms", "p99, ms"]
-    keys = ("kb_each", "p50", "p99")
     rows = [
-        (TITLES[host], *(f"{case['hosts'][host][key]:,.1f}" for case in cases for key in keys))
+        (TITLES[host], *(cell for case in cases for cell in _idle(case["hosts"][host])))
         for host in _hosts(cases[0]["hosts"])
     ]
     return _table(head, rows)
+
+
+def _idle(found: dict[str, float]) -> Iterator[str]:
+    each = found["kb_each"]  # of two measurements the difference, which may be below nothing
+    yield "less than 1" if each < 1 else f"{each:,.1f}"
+    for key in ("p50", "p99"):
+        yield f"{found[key]:,.1f}"
 
 
 def growth(report: dict[str, Any]) -> str:
@@ -125,13 +131,17 @@ def growth(report: dict[str, Any]) -> str:
         [
             f"Peak memory by the size of one message; with nothing to do it is {found['idle_mb']}"
             f" MB, and 100 MB more of a message cost {found['slope_mb_for_100_mb']} MB:",
-            _table([f"{size} MB" for size in peaks], [[f"{peak} MB" for peak in peaks.values()]]),
+            _line("message", "peak", {f"{size} MB": f"{mb:.1f} MB" for size, mb in peaks.items()}),
             "Processor time of a 4 KB message, by how many there are:",
-            _table([f"{n} messages" for n in messages], [[f"{c} ms" for c in messages.values()]]),
+            _line("messages", "each", {n: f"{ms:.2f} ms" for n, ms in messages.items()}),
             "Processor time of a megabyte, by how large its message is:",
-            _table([f"{size} MB" for size in sizes], [[f"{cost} ms" for cost in sizes.values()]]),
+            _line("message", "each MB", {f"{n} MB": f"{ms:.2f} ms" for n, ms in sizes.items()}),
         ]
     )
+
+
+def _line(of: str, what: str, values: dict[str, str]) -> str:
+    return _table((of, *values), [(what, *values.values())])
 
 
 def hooks(report: dict[str, Any]) -> str:

@@ -26,6 +26,10 @@ LETTER: Final = 7.9
 """Width of a letter: all text has the same, whatever font the reader's machine takes."""
 
 
+LEAST: Final = 0.8
+"""How far a picture shrinks on a phone before it scrolls: letters stay readable."""
+
+
 class Drawing:
     """An SVG that grows: boxes, words and arrows at their places."""
 
@@ -85,7 +89,8 @@ class Drawing:
         return "\n".join(
             [
                 f'<div class="diagram" id="diagram-{self.name}" tabindex="0">',
-                f'<svg viewBox="-1 -1 {width:g} {height:g}" style="width:{width:g}px" role="img"'
+                f'<svg viewBox="-1 -1 {width:g} {height:g}" style="width:{width:g}px;'
+                f'min-width:{width * LEAST:g}px" role="img"'
                 f' aria-labelledby="{self.name}-title {self.name}-words">',
                 f'<title id="{self.name}-title">{title}</title>',
                 f'<desc id="{self.name}-words">{description}</desc>',
@@ -146,6 +151,7 @@ def order_page() -> str:
     """The page about the order of commands: the picture, and the same as tables."""
     head = "| command | " + " | ".join(f"`{state.name}`" for state in State) + " |"
     lines = [
+        "---\nhide: [toc]\n---\n",
         "# Order of commands",
         "",
         "The engine looks a command up in one table, `qpsdk/smtp/steps.py`, from which this page is"
@@ -348,11 +354,39 @@ def way() -> str:
     return drawing.svg()
 
 
+# Several hosts
+
+
+def fleet() -> str:
+    """Who stands before and behind several hosts, and what they share."""
+    drawing = Drawing(
+        "fleet",
+        "Several hosts",
+        "HAProxy takes the clients' connections and spreads them over N hosts, with a PROXY header"
+        " that names the client. The hosts share Redis, and hand each message by QMQP to one of M"
+        " Postfix, which send it on.",
+    )
+    rooms = ("clients", "HAProxy", "N hosts", "M Postfix", "where mail goes on")
+    between = ("SMTP", "PROXY header, SMTP", "QMQP", "SMTP")
+    width, step, right = 160.0, LINE * 2.2, 230.0
+    for number, room in enumerate(rooms):
+        y = LINE / 2 + 1 + number * step
+        drawing.room(0, y, room, width, "room" if 0 < number < len(rooms) - 1 else "outside")
+        if number < len(rooms) - 1:
+            drawing.line((width / 2, y + LINE / 2), (width / 2, y + step - LINE / 2))
+            drawing.text(width / 2 + 12, y + step / 2, between[number], "quiet")
+    hosts = LINE / 2 + 1 + 2 * step
+    drawing.line((width, hosts), (right, hosts))
+    drawing.room(right, hosts, "Redis", 100, "room")
+    return drawing.svg()
+
+
 DIAGRAMS: Final[dict[str, Callable[[], str]]] = {
     "states": states,
     "package": package,
     "dispatch": dispatch,
     "way": way,
+    "fleet": fleet,
 }
 
 _WANTED: Final = re.compile(r"^<!-- diagram: (\w+) -->$", re.MULTILINE)

@@ -12,6 +12,7 @@ type for the reader, and is folded too.
 import hashlib
 import platform
 import re
+import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -83,7 +84,8 @@ TEMPLATE: Final = """\
 {% endblock codecell %}
 {% block input %}
 
-~~~~{.python{% if 'static' in cell.metadata.get('tags', []) %} .static{% endif %}}
+~~~~{.python{% if 'static' in cell.metadata.get('tags', []) %} .static{% endif %}\
+{% if cell.metadata.file %} title="{{ cell.metadata.file }}"{% endif %}}
 {{ cell.source }}
 ~~~~
 
@@ -103,6 +105,9 @@ TEMPLATE: Final = """\
 {% block data_text %}{{ printed(output.data['text/plain']) }}{% endblock data_text %}
 """
 
+WRITTEN: Final = re.compile(r"%%writefile (\S+)\n")
+"""How a cell begins that is a file: its page has it under the file's name."""
+
 # Pictures stay in the page: nobody would write the files that nbconvert takes them out to.
 IN_ONE_PIECE: Final = Config({"ExtractOutputPreprocessor": {"enabled": False}})
 
@@ -116,14 +121,17 @@ def run(notebook: Path) -> NotebookNode:
     cells: NotebookNode = jupytext.read(notebook, fmt="py:percent")
     for number, cell in enumerate(cells.cells):
         cell.id = f"cell-{number}"  # jupytext's are another each time
-    NotebookClient(
-        cells,
-        timeout=120,  # seconds for a cell; less than a test may take, so that the cell is named
-        resources={"metadata": {"path": notebook.parent}},
-        record_timing=False,
-        # On loopback, each message signed; the kernel's warning that it is not encrypted is noise.
-        extra_arguments=["--log-level=ERROR"],
-    ).execute()
+    with tempfile.TemporaryDirectory() as sockets:
+        NotebookClient(
+            cells,
+            timeout=120,  # seconds for a cell; less than a test may take, so that the cell is named
+            resources={"metadata": {"path": notebook.parent}},
+            record_timing=False,
+            # Not by TCP: of two kernels that start at once, one may take the other's port.
+            config=Config({"KernelManager": {"transport": "ipc", "ip": f"{sockets}/kernel"}}),
+            # Only we reach it; its warning that it is not encrypted is noise.
+            extra_arguments=["--log-level=ERROR"],
+        ).execute()
     for cell in cells.cells:
         if cell.cell_type == "code":
             cell.outputs = list(_settled(cell.outputs))
@@ -194,6 +202,11 @@ def page(notebook: Path, following: Path | None = None, cache: Path = CACHE) -> 
     expected = f"# {title(notebook)}"
     cells = executed(notebook, cache)
     exporter = MarkdownExporter(config=IN_ONE_PIECE, raw_template=TEMPLATE)
+    for cell in cells.cells:
+        if written := WRITTEN.match(cell.source):
+            cell.metadata["file"] = written[1]
+            cell.source = cell.source[written.end() :]
+            cell.outputs = []  # that it was written
     markdown, _ = exporter.from_notebook_node(cells)
     heading, _, rest = str(markdown).lstrip().partition("\n")
     if heading != expected:
@@ -225,7 +238,7 @@ def _about(notebook: Path, cells: NotebookNode) -> str:
         links.append(_download("its program", f"programs/{stem}.py"))
     return (
         f"Run with qpsdk {ran['version']} on Python {ran['python']}."
-        f" Download: {', '.join(links)}.\n{{ .chapter }}"
+        f" Download: {', '.join(links)}.\n{{ .chapter data-search-exclude }}"
     )
 
 

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 from qpsdk import __version__
 from qpsdk.cli import app
+from qpsdk.cli.plugins import registers_more
 from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
 from qpsdk.loader import PluginLine, bundled_plugins, find
@@ -50,13 +51,13 @@ def hooks_page() -> str:
 def _hook(hook: Hook, users: list[str]) -> Iterable[str]:
     yield f"\n## {hook.name} {{ #{hook.name} }}\n"
     yield hook.meaning + "\n"
-    parameters = ", ".join(f"{name}: {type_}" for name, type_ in hook.arguments.items())
+    parameters = ["self", *(f"{name}: {type_}" for name, type_ in hook.arguments.items())]
     result = "None" if hook.ignored else "Result"
-    yield f"```python\ndef hook_{hook.name}(self, {parameters}) -> {result}: ...\n```\n".replace(
-        "(self, )", "(self)"
-    )
+    signature = f"def hook_{hook.name}({', '.join(parameters)}) -> {result}: ..."
+    yield f"```python\n{_narrow(signature)}\n```\n"
     yield "For example:\n"
-    yield f"```python\n{textwrap.dedent(code_of_plugin([hook.name]).methods)}\n```\n"
+    example = textwrap.dedent(code_of_plugin([hook.name]).methods)
+    yield f"```python\n{_narrow(example)}\n```\n"
     notes = [f"Time limit: {hook.time_limit:g} s for each plugin."]
     if hook.sync:
         notes = ["It is reached from plain calls: `async def` and `@blocking` are refused."]
@@ -70,6 +71,21 @@ def _hook(hook: Hook, users: list[str]) -> Iterable[str]:
     if not hook.ignored:
         rows = [(f"{c.name}", *_effect(c, effect)) for c, effect in hook.effects.items()]
         yield from _table(("answer", "reply", "then"), rows)
+
+
+def _narrow(code: str) -> str:
+    """The same with signatures that fit the page, as ruff would write them for its width."""
+    return SIGNATURE.sub(_folded, code)
+
+
+def _folded(found: re.Match[str]) -> str:
+    if len(found[0]) <= WIDTH:
+        return found[0]
+    head, parameters, end = found.groups()
+    in_one = f"    {parameters}"
+    if len(in_one) > WIDTH:
+        in_one = textwrap.indent(re.sub(r", (?=\w+:)", ",\n", parameters) + ",", "    ")
+    return f"{head}\n{in_one}\n{end}"
 
 
 def _effect(constant: Constant, effect: Effect) -> tuple[str, str]:
@@ -141,11 +157,12 @@ def plugins_page() -> str:
     """The bundled plugins: what their files say of themselves."""
     lines = ["# Bundled plugins", "", "Each is written only against the public API, as yours is."]
     for name, plugin_class in _bundled().items():
-        hooks = ", ".join(f"[`{hook}`](hooks.md#{hook})" for hook in _hooks(plugin_class))
+        hooks = [f"[`{hook}`](hooks.md#{hook})" for hook in _hooks(plugin_class)]
+        if registers_more(plugin_class):
+            hooks.append("what its line asks for")
         doc = inspect.getdoc(inspect.getmodule(plugin_class)) or ""
         lines += [f"\n## {name} {{ #{_anchor(name)} }}\n", _fenced(doc), ""]
-        if hooks:
-            lines.append(f"Hooks: {hooks}")
+        lines.append(f"Hooks: {', '.join(hooks)}")
     return "\n".join(lines)
 
 
@@ -205,6 +222,7 @@ def settings_page() -> str:
     ]
     return "\n".join(
         [
+            "---\nhide: [toc]\n---\n",
             "# Settings",
             "",
             "Each is a file of the config directory, a value a line; empty lines and lines that"
@@ -223,7 +241,7 @@ def commands_page() -> str:
     """What each command says of itself."""
     group = typer.main.get_command(app)
     assert isinstance(group, typer.core.TyperGroup)
-    lines = ["# Command line", ""]
+    lines = ["# Command line", "", COMMANDS, ""]
     for name in sorted(group.commands):
         shown = CliRunner().invoke(app, [name, "--help"], env=PLAIN, prog_name="qpsdk").output
         text = "\n".join(line.rstrip() for line in shown.strip().splitlines())
@@ -238,6 +256,17 @@ def transcripts_page() -> str:
         ["# Transcripts", "", *(f"- {line}" if TERM.fullmatch(line) else line for line in lines)]
     )
 
+
+SIGNATURE = re.compile(r"^((?:async )?def \w+\()(.*)(\) -> .*)$", re.MULTILINE)
+"""The line that begins a function, up to its parameters, those, and the rest."""
+
+WIDTH = 88
+"""Columns of code that the page has room for."""
+
+COMMANDS = (
+    "What each says to `--help`. Where the package is installed, `qpsdk` is on the path; in a clone"
+    " it is `.venv/bin/qpsdk`, and `python -m qpsdk` is the same everywhere."
+)
 
 TERM = re.compile(r"`[^`]+`")
 """What a definition begins with: a line of its own, explained below it."""

@@ -8,7 +8,7 @@ async function begin(lab) {
   if (!events) return;
 
   const status = document.createElement("p");
-  const log = newLog("What the lab does");
+  const log = newLog("What the lab does", "No message has come yet.");
   const clear = document.createElement("button");
   status.setAttribute("role", "status");
   clear.className = "md-button";

@@ -2,12 +2,13 @@
 
 const MOST_LINES = 2000; // as many as the lab keeps
 
-// An empty one; `label` is what a screen reader calls it.
-export function newLog(label) {
+// An empty one; `label` is what a screen reader calls it, `empty` what it says while it is empty.
+export function newLog(label, empty) {
   const log = document.createElement("div");
   log.className = "lab-log";
   log.setAttribute("role", "log");
   log.setAttribute("aria-label", label);
+  log.dataset.empty = empty;
   log.tabIndex = 0; // so that it scrolls by keyboard
   return log;
 }

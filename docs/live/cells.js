@@ -80,7 +80,11 @@ class Cell {
       output.show("error", error.message);
     }
     this.#busy = false;
-    this.status.textContent = this.#ran ? "" : "It did not come to its end.";
+    this.status.textContent = this.#ran
+      ? ""
+      : this.isNext
+        ? "It did not come to its end."
+        : "It may need the cells above: Run all above.";
     if (this.recorded) this.recorded.hidden = true;
     if (this.#ran && output.isEmpty) this.status.textContent = "Done; it prints nothing.";
     all();

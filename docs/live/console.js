@@ -22,7 +22,7 @@ const part = (name) => page.querySelector(`[name=${name}]`);
 const [line, message, status] = ["line", "message", "status"].map(part);
 
 const engine = new Engine("console", shown);
-const log = newLog("The session");
+const log = newLog("The session", "Begin a session, or play a sample.");
 part("log").replaceWith(log);
 
 const place = document.createElement("div");

@@ -2,6 +2,7 @@
 
 import smtplib
 import sys
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Annotated
 
@@ -54,11 +55,12 @@ def send(
         raise SetupError(f"--server: {error}") from None
     if host.path:
         raise SetupError(f"--server: {server!r} is no TCP address; write HOST:PORT or [V6]:PORT")
-    if any("\r" in address or "\n" in address for address in [sender, *recipients]):
-        raise SetupError("--from, --to: an address is one line")
+    if any("\r" in word or "\n" in word for word in [sender, *recipients, helo]):
+        raise SetupError("--from, --to, --helo: each is one line")
     try:
         if file is None:
-            message = sample(sender, recipients)
+            message_id = make_msgid(domain=helo)
+            message = sample(sender, recipients, date=formatdate(), message_id=message_id)
         else:
             message = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except OSError as error:

@@ -10,11 +10,14 @@ import typer
 from qpsdk.cli.app import app
 from qpsdk.cli.show import ConfigDirectory
 from qpsdk.config import Config
-from qpsdk.errors import ConfigError
+from qpsdk.errors import ConfigError, SetupError
 from qpsdk.server.listeners import BACKLOG
 from qpsdk.server.workers import STOP_LIMIT
 from qpsdk.settings import Settings
 from qpsdk.stream import Endpoint
+
+WATCHDOG: Final = 60
+"""Seconds: no plugin that is right keeps the others waiting so long, nor does its loading."""
 
 SERVICE: Final = """\
 # Written by `qpsdk systemd-units`; changes of your own belong into `systemctl edit qpsdk`.
@@ -28,11 +31,14 @@ Type=notify
 Sockets={sockets}
 ExecStart={command}
 ExecReload=/bin/kill -HUP $MAINPID
+SyslogIdentifier=qpsdk
 Restart=on-failure
 # 2: it cannot start as it is told to, which another try does not change.
 RestartPreventExitStatus=2
 KillMode=mixed
 TimeoutStopSec={stop}
+# A host that says nothing for so long hangs in a plugin; its last lines in the log say where.
+WatchdogSec={watchdog}
 LimitNOFILE=65536
 
 # A user that exists while the host runs, and owns nothing but its state: /var/lib/qpsdk.
@@ -129,6 +135,7 @@ def systemd_units(
         sockets=" ".join(units),
         command=" ".join(map(_quoted, words)),
         stop=f"{STOP_LIMIT + 10:.0f}",
+        watchdog=WATCHDOG,
     )
     _write(folder, units)
     for path in {Path(sys.prefix), Path(sys.base_prefix), directory}:
@@ -138,6 +145,9 @@ def systemd_units(
 
 
 def _write(folder: Path, units: dict[str, str]) -> None:
+    if not folder.is_dir():
+        told = "no such folder; make it, or name one where systemd looks for units"
+        raise SetupError(f"{folder}: {told}")
     for name, text in units.items():
         path = folder / name
         try:

@@ -13,9 +13,16 @@ from qpsdk.stream import Endpoint
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 
 
-def sample(sender: str, recipients: Iterable[str]) -> bytes:
-    """A short message, with a line that begins with a dot."""
+def sample(sender: str, recipients: Iterable[str], *, date: str, message_id: str) -> bytes:
+    """A short message, with a line that begins with a dot.
+
+    Args:
+        date: As `email.utils.formatdate` writes it. A message has to have one (RFC 5322, 3.6).
+        message_id: As `email.utils.make_msgid` makes it. Each message should have its own (3.6.4).
+    """
     message = EmailMessage(policy.default.clone(utf8=True))
+    message["Date"] = date
+    message["Message-ID"] = message_id
     message["From"] = sender
     message["To"] = ", ".join(recipients)
     message["Subject"] = "Hello over QMQP"

@@ -6,6 +6,7 @@ import smtplib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -180,12 +181,12 @@ async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:
 
 def _send_sample(smtp_at: Endpoint) -> str:
     """Send the demo's message with the standard library's client; what it was told, if refused."""
-    sender, recipient = "you@example.org", "friend@example.com"
+    sender, recipient, helo = "you@example.org", "friend@example.com", "client.example.org"
+    message_id = make_msgid(domain=helo)
+    message = sample(sender, [recipient], date=formatdate(), message_id=message_id)
     try:
-        with smtplib.SMTP(
-            smtp_at.host, smtp_at.port, local_hostname="client.example.org"
-        ) as client:
-            client.sendmail(sender, recipient, sample(sender, [recipient]).decode())
+        with smtplib.SMTP(smtp_at.host, smtp_at.port, local_hostname=helo) as client:
+            client.sendmail(sender, recipient, message.decode())
     except smtplib.SMTPException as error:
         return str(error)
     return ""

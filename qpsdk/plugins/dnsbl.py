@@ -2,7 +2,8 @@
 
 In `config/plugins`, after `relay`::
 
-    dnsbl [lookup_timeout=SECONDS] [nameserver=IP[:PORT]] [reject=0|1|naughty] [reject_type=...]
+    dnsbl [lookup_timeout=SECONDS] [nameserver=IP[:PORT]]
+          [reject=0|1|naughty] [reject_type=...]
 
 Needs dnspython, which `pip install 'qpsdk[dns]'` brings. Each line of `config/dnsbl_zones` is a
 list's zone, and behind a colon the message to refuse with, in which %IP% is the client's address;

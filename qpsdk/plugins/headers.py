@@ -2,7 +2,8 @@
 
 In `config/plugins`::
 
-    headers [require=From,Date] [past=DAYS] [future=DAYS] [reject=0|1|naughty] [reject_type=...]
+    headers [require=From,Date] [past=DAYS] [future=DAYS]
+            [reject=0|1|naughty] [reject_type=...]
 
 - `require`: fields that must be there, parted by commas; `From,Date` if it is left out, as
   RFC 5322, 3.6 demands.

@@ -3,11 +3,15 @@
 import asyncio
 import errno
 import resource
+import socket
 import sys
+import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-from qpsdk.constants import LOGERROR, LOGNOTICE, LOGWARN, LogLevel
+from qpsdk.attempts import Attempts
+from qpsdk.constants import LOGERROR, LOGWARN, LogLevel
 from qpsdk.lists import network_of
 from qpsdk.log import log
 from qpsdk.reply import Reply
@@ -18,6 +22,12 @@ QUIET: Final = 10.0
 
 RESERVE: Final = 1024
 """Descriptors that clients leave to spool files and forwards, or a quarter where there are few."""
+
+LOOK: Final = 1.0
+"""Seconds between two looks whether there is a descriptor left, of some microseconds each."""
+
+MINUTE: Final = 60.0
+"""Seconds within which the connections of one address are counted that may be too many."""
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
@@ -40,18 +50,21 @@ class Admission:
     The numbers are those of this process: each of several workers has its own.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         """`settings` are those of the start; what they promise and cannot keep is told."""
         self._all = 0
         self._by_network: Counter[str] = Counter()
+        self._latest = Attempts(clock, MINUTE)
         self._descriptors = _descriptors()
         self._full = RareLine(LOGWARN)
         self._too_many = RareLine(LOGWARN)
+        self._too_often = RareLine(LOGWARN)
         self._exhausted = RareLine(LOGERROR)
+        self._next_look: asyncio.TimerHandle | None = None
         most = settings.max_connections
         if most > self._descriptors:
             room = f"the limit on open files (ulimit -n) leaves room for {self._descriptors}"
-            log(LOGNOTICE, f"max_connections is {most}, but {room}")
+            log(LOGWARN, f"max_connections is {most}, but {room}")
 
     def admit(self, ip: str, settings: Settings, descriptor: int = 0) -> Refusal | None:
         """Let a client in, until it is released; else the 421 that it is sent away with.
@@ -62,6 +75,7 @@ class Admission:
             descriptor: The number of its socket. The system gives the lowest that is free, so that
                 it says how many are open.
         """
+        enhanced = "4.3.2"
         if descriptor >= self._descriptors:
             limit = "descriptors"
             text = "Out of file descriptors, try again later"
@@ -71,17 +85,20 @@ class Admission:
             text = "Too many connections, try again later"
             self._full.tell(f"{ip or 'a client'} refused: max_connections is {self._all}")
         elif self._is_over(ip, settings):
-            limit = "max_connections_per_address"
+            limit, enhanced = "max_connections_per_address", "4.7.0"
             text = "Too many connections from your address, try again later"
             most = settings.max_connections_per_address
             self._too_many.tell(f"{ip} refused: max_connections_per_address is {most}")
-            return Refusal(limit, Reply.make(421, f"{settings.me} {text}", "4.7.0"))
+        elif settings.max_connection_rate and self._is_too_often(ip, settings):
+            limit, enhanced = "max_connection_rate", "4.7.0"
+            text = "You connect too often, try again later"
+            self._too_often.tell(f"{ip} refused: {limit} is {settings.max_connection_rate}")
         else:
             self._all += 1
             if ip:
                 self._by_network[network_of(ip)] += 1
             return None
-        return Refusal(limit, Reply.make(421, f"{settings.me} {text}", "4.3.2"))
+        return Refusal(limit, Reply.make(421, f"{settings.me} {text}", enhanced))
 
     def release(self, ip: str) -> None:
         """One that was admitted has gone."""
@@ -100,6 +117,24 @@ class Admission:
         else:
             loop.default_exception_handler(context)
 
+    def look(self) -> None:
+        """Say when there is no descriptor left, now and from time to time.
+
+        Clients are refused before that; but what plugins open, nobody counts. Then uvloop closes
+        who comes, and says nothing of it.
+        """
+        try:
+            socket.socket().close()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                self._exhausted.tell(f"no client can be accepted: {error.strerror}")
+        self._next_look = asyncio.get_running_loop().call_later(LOOK, self.look)
+
+    def close(self) -> None:
+        """Look no more."""
+        if self._next_look is not None:
+            self._next_look.cancel()
+
     def _is_over(self, ip: str, settings: Settings) -> bool:
         most = settings.max_connections_per_address
         return (
@@ -107,6 +142,12 @@ class Admission:
             and 0 < most <= self._by_network.get(network_of(ip), 0)
             and ip not in settings.unlimited_clients
         )
+
+    def _is_too_often(self, ip: str, settings: Settings) -> bool:
+        """Count this one too, whether it is refused or not."""
+        if not ip or ip in settings.unlimited_clients:
+            return False
+        return self._latest.add(ip) > settings.max_connection_rate
 
 
 class RareLine:

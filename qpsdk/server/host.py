@@ -127,6 +127,8 @@ class Server:
             self._handle_failures(self._admission.accept_failed)
             undo.callback(self._handle_failures, None)
             undo.push_async_callback(self._close_listeners)
+            undo.callback(self._admission.close)
+            self._admission.look()
             for at in self._listen:
                 await self._open(at)
             undo.pop_all()
@@ -157,6 +159,7 @@ class Server:
         for loaded in [*self._retired, self._loaded]:
             await loaded.end()
         await asyncio.gather(*self._endings)
+        self._admission.close()
         self._handle_failures(None)
 
     def _handle_failures(self, handler: Callable[..., None] | None) -> None:
@@ -218,6 +221,9 @@ class Server:
                 told = f"cannot listen on {listener.endpoint}: {reason(error)}"
                 raise SetupError(told) from None
             self._servers.append(server)
+            if self._loaded.host.settings.proxy_unix and listener.is_for_all:
+                told = "every user of this machine may connect there and say who the client is"
+                log(LOGWARN, f"{listener.endpoint}: {told}; give it a mode such as 0660")
             self.endpoints.append(listener.endpoint)
 
     async def _close_listeners(self) -> None:
@@ -239,7 +245,7 @@ class Server:
         host = self._loaded.host
         host.refresh()
         settings = host.settings
-        if not settings.proxy_networks or addresses.remote_ip not in settings.proxy_networks:
+        if not _is_proxy(stream, addresses.remote_ip, settings):
             self._begin(tls, stream, addresses)
             return
 
@@ -249,7 +255,8 @@ class Server:
                 self._begin(tls, stream, told)
             elif problem:
                 place = host.configuration.path("proxy_networks")
-                log(LOGWARN, f"{addresses.remote_ip} is refused: {problem}; it is in {place}")
+                proxy = addresses.remote_ip or "unix:"
+                log(LOGWARN, f"{proxy} is refused: {problem}; it is in {place}")
 
         header = AwaitHeader(stream, addresses, settings.proxy_timeout, end)
         self._headers.add(header)
@@ -302,6 +309,15 @@ class Server:
             self._all_ended.set()
         if error is not None:
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
+
+
+def _is_proxy(stream: SocketStream, ip: str, settings: Settings) -> bool:
+    """Whether a peer has to say for whom it speaks."""
+    if ip:
+        return bool(settings.proxy_networks) and ip in settings.proxy_networks
+    # One that has gone already has no address, either.
+    family = stream.transport.get_extra_info("socket").family
+    return settings.proxy_unix and family == socket.AF_UNIX
 
 
 def _check_tls(host: Host, endpoint: Endpoint) -> None:

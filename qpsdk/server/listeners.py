@@ -5,6 +5,7 @@ import os
 import socket
 import stat
 from collections.abc import MutableMapping, Sequence
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from qpsdk.errors import SetupError
@@ -37,6 +38,21 @@ class Listener(NamedTuple):
         is_unix = self.socket.family == socket.AF_UNIX
         at = Endpoint(path=name) if is_unix else Endpoint(name[0], name[1])
         return at._replace(tls=self.tls)
+
+    @property
+    def is_for_all(self) -> bool:
+        """It is a unix socket to which every user of this machine may connect."""
+        if self.socket.family != socket.AF_UNIX:
+            return False
+        name = self.socket.getsockname()
+        if isinstance(name, bytes):  # without a file, and so without a mode: abstract (unix(7))
+            return True
+        path = Path(name).absolute()
+        try:
+            ways = all(folder.stat().st_mode & stat.S_IXOTH for folder in path.parents)
+            return ways and bool(path.stat().st_mode & stat.S_IWOTH)
+        except OSError:  # systemd has it where we cannot look
+            return False
 
     def close(self) -> None:
         """Give it up."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import faulthandler
 import os
 import signal
 import socket
@@ -61,7 +62,10 @@ def serve(
         if worker is None:
             return
         index, listeners, supervisor = worker
-        notifier, on_ready, config = Notifier(supervisor), _tell_nobody, config.reread()
+        notifier = Notifier(supervisor, notifier.watchdog)
+        on_ready, config = _tell_nobody, config.reread()
+    if notifier.watchdog:
+        faulthandler.enable()  # so that SIGABRT, by which it kills, shows where we hung
     run_loop(lambda: _run(config, listeners, on_ready, notifier, supervisor, worker=index))
 
 
@@ -108,6 +112,7 @@ async def _run(
         for endpoint in server.endpoints:
             on_ready(endpoint)
         notifier.ready()
+        notifier.keep_alive(loop)
         while await signals.get() is signal.SIGHUP:
             await _reload(server, notifier)
         log(LOGNOTICE, "stopping")

@@ -25,6 +25,9 @@ LINGER_SECONDS: Final = 10.0
 LINGER_BYTES: Final = 16 * 1024 * 1024
 """How long, and for how much, a closing connection waits for the client to end its side."""
 
+OVERDUE: Final = 1.0
+"""Seconds until a session whose time is over, but which is not waiting, is looked at again."""
+
 
 class SocketStream(asyncio.Protocol):
     """A `qpsdk.stream.Stream` over an asyncio transport. One coroutine at a time uses it."""
@@ -246,6 +249,7 @@ class SocketStream(asyncio.Protocol):
     async def finish(self, *, linger: bool = True) -> None:
         self._lost_callback = None
         if self._error is not None:
+            self.transport.abort()  # the time may be over of one that still stands
             return
         linger = (linger or self._paused_reading) and not self._ended
         self._lingering = True
@@ -377,6 +381,10 @@ class SocketStream(asyncio.Protocol):
             self._unsent, self._waiting_since = unsent, now
         waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
+            if self._wake_driver is not None and not waiting:
+                # A plugin has the session's time: what comes of the message is still told.
+                self._timer = self._loop.call_later(OVERDUE, self._look)
+                return
             self._error = self._error or StreamTimeoutError(
                 "the time for the whole session is over"
             )

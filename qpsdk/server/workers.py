@@ -68,6 +68,8 @@ class _Worker:
         self.heard = b""  # of a line that has not ended
         self.ready = False
         self.kept = False  # it has said that it could not reload
+        self.hangs_at: float | None = None  # unless it says before that it is alive
+        self.aborted = False  # since it hung
         self.started = 0.0
         self.start_at: float | None = None  # when to try the next one
         self.delay = FIRST_DELAY  # until then, if it dies young
@@ -91,6 +93,7 @@ class _Supervisor:
         self._to_reload: list[_Worker] = []
         self._reloading: _Worker | None = None
         self._kill_at: float | None = None  # set once we are stopping
+        self._alive_at = time.monotonic() if notifier.watchdog else None  # when to say so
         self._status = 0  # to exit with
 
     def run(self) -> tuple[int, list[Listener], socket.socket] | None:
@@ -121,6 +124,7 @@ class _Supervisor:
                         for number in signalled.recv(100):
                             self._signal(number)
             self._reap()
+            self._watch()
         if self._status:
             raise SystemExit(self._status)
         return None
@@ -155,7 +159,9 @@ class _Supervisor:
 
     def _patience(self) -> float | None:
         """Seconds until there is something to do, whatever is heard."""
-        times = [worker.start_at for worker in self._workers] + [self._kill_at]
+        times = [self._kill_at, self._alive_at]
+        times += [worker.start_at for worker in self._workers]
+        times += [worker.hangs_at for worker in self._workers]
         known = [at for at in times if at is not None]
         return max(min(known) - time.monotonic(), 0.0) if known else None
 
@@ -184,6 +190,8 @@ class _Supervisor:
             elif line == b"READY=1":
                 worker.ready = True
                 self._ready(worker)
+            elif line == b"WATCHDOG=1" and self._kill_at is None:
+                worker.hangs_at = time.monotonic() + self._notifier.watchdog
 
     def _ready(self, worker: _Worker) -> None:
         if self._kill_at is not None:  # it was ready as we were told to stop
@@ -231,6 +239,19 @@ class _Supervisor:
                     log(LOGERROR, f"{worker} does not stop; killed")
                     os.kill(worker.pid, signal.SIGKILL)
 
+    def _watch(self) -> None:
+        """Kill a worker that hangs, as systemd does with a host; and say that we do not."""
+        now = time.monotonic()
+        if self._alive_at is not None and now >= self._alive_at:
+            self._notifier.alive()
+            self._alive_at = now + self._notifier.watchdog / 2
+        for worker in self._workers:
+            if worker.hangs_at is not None and now >= worker.hangs_at:
+                log(LOGERROR, f"{worker} has hung for {self._notifier.watchdog:g} s; killed")
+                os.kill(worker.pid, signal.SIGKILL if worker.aborted else signal.SIGABRT)
+                worker.aborted = True
+                worker.hangs_at = now + self._notifier.watchdog
+
     def _ended(self, worker: _Worker, status: int) -> None:
         how = f"was killed by {signal.Signals(-status).name}" if status < 0 else ""
         told = f"{worker} {how or f'has ended with status {status}'}"
@@ -239,6 +260,7 @@ class _Supervisor:
             self._selector.unregister(worker.channel)
         worker.channel.close()
         worker.channel, worker.pid, worker.ready, worker.heard = None, 0, False, b""
+        worker.hangs_at, worker.aborted = None, False
         if self._kill_at is not None:
             # One that was about to start, or has just stopped, is ended by the signal itself.
             if status not in (0, -signal.SIGTERM, -signal.SIGINT):
@@ -269,7 +291,7 @@ class _Supervisor:
         self._kill_at = time.monotonic() + STOP_LIMIT
         self._notifier.stopping()
         for worker in self._workers:
-            worker.start_at = None
+            worker.start_at = worker.hangs_at = None
             for listener in worker.listeners:
                 listener.close()
             if worker.pid:

@@ -17,6 +17,7 @@ from qpsdk.log import logger
 from qpsdk.message import Transaction
 from qpsdk.plugin import Plugin
 from qpsdk.testing.client import SMTPClient, Step
+from qpsdk.testing.logs import handled_by
 from qpsdk.testing.loop import run
 from qpsdk.testing.make import connection, hook_arguments, plugin_of_words
 from qpsdk.testing.smtp import begin, hosted, memory_host
@@ -237,7 +238,7 @@ class PluginContract:
         async def check() -> None:
             async with self._hosted() as subject:
                 judge = Judge(subject.name)
-                with Eavesdropper.at_work(judge, self.secrets):
+                with handled_by(Eavesdropper(judge, self.secrets)):
                     await _converse(subject, Witness(), USUAL, judge)
                     await _ask_each(subject, Witness())
                 judge.verdict()

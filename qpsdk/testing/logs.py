@@ -93,7 +93,13 @@ class _Handler(logging.Handler):
 @contextmanager
 def each_line(take: Callable[[LogLine], object]) -> Iterator[None]:
     """Have a function called with each line that is logged inside, LOGDEBUG included."""
-    handler = _Handler(take)
+    with handled_by(_Handler(take)):
+        yield
+
+
+@contextmanager
+def handled_by(handler: logging.Handler) -> Iterator[None]:
+    """Have a handler of the standard library take what is logged inside, LOGDEBUG included."""
     before = logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG)

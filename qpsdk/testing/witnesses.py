@@ -21,7 +21,7 @@ from qpsdk.constants import DONE, OK
 from qpsdk.dispatcher import AnswerError, read_answer
 from qpsdk.hooks import HOOKS
 from qpsdk.host import Connect
-from qpsdk.log import Formatter, Scene, logger
+from qpsdk.log import Formatter, Scene
 from qpsdk.message import Connection, Transaction
 from qpsdk.stream import Stream
 from qpsdk.testing.client import SMTPClient
@@ -373,19 +373,6 @@ class Eavesdropper(logging.Handler):
         self._judge = judge
         self._forms = dict.fromkeys(_forms(PASSWORD), "the password")
         self._forms.update((form, repr(s)) for s in secrets for form in _forms(s.encode()))
-
-    @classmethod
-    @contextmanager
-    def at_work(cls, judge: Judge, secrets: Sequence[str]) -> Iterator[None]:
-        """Read what is logged inside."""
-        handler, before = cls(judge, secrets), logger.level
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
-        try:
-            yield
-        finally:
-            logger.removeHandler(handler)
-            logger.setLevel(before)
 
     def emit(self, record: logging.LogRecord) -> None:
         line = Formatter().format(record)

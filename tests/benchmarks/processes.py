@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import psutil
@@ -109,12 +108,7 @@ class Meter:
         self.seconds = time.perf_counter()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.seconds = time.perf_counter() - self.seconds
         self.cpu = cpu_seconds(self._pid) - self.cpu
         self._stopped.set()

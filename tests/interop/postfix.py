@@ -9,7 +9,6 @@ import subprocess
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import TemporaryDirectory
-from types import TracebackType
 from typing import Self
 
 from tests.interop.rig import PATIENCE, eventually
@@ -154,12 +153,7 @@ class Postfix:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.close()
 
 

@@ -195,6 +195,20 @@ def test_max_connections_per_address(tmp_path: Path, fake: FakeServer) -> None:
         assert "LOGWARN 127.0.0.2 refused: max_connections_per_address is 2" in host.log()
 
 
+def test_max_connection_rate(tmp_path: Path, fake: FakeServer) -> None:
+    """One address may come so often a minute, though it goes each time, and the others too."""
+    with running_host(tmp_path, fake.address, max_connection_rate="2") as host:
+        for _ in range(2):
+            with host.connect(source="127.0.0.2") as client:
+                assert client.ask(b"QUIT").code == 221
+        with host.connect(source="127.0.0.2", greeted=False) as third:
+            (answer,) = third.rest()
+        assert answer == (421, b"4.7.0 mx.example.com You connect too often, try again later")
+        with host.connect(source="127.0.0.3") as other:
+            assert other.ask(b"QUIT").code == 221
+        assert host.log().endswith(" LOGWARN 127.0.0.2 refused: max_connection_rate is 2\n")
+
+
 def test_max_connections(tmp_path: Path, fake: FakeServer) -> None:
     """All addresses together have so many."""
     with running_host(tmp_path, fake.address, max_connections="2") as host:

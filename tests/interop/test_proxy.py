@@ -3,7 +3,8 @@
 import csv
 import socket
 import subprocess
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,7 +40,13 @@ ENDS = b"2.0.0 192.0.2.1 56324 198.51.100.25 25"
 
 @contextmanager
 def host_behind_proxy(
-    folder: Path, qmqp: tuple[str, int], *, networks: str = "127.0.0.0/8", **settings: str
+    folder: Path,
+    qmqp: tuple[str, int],
+    *,
+    networks: str = "127.0.0.0/8",
+    listen: str = "127.0.0.1:0",
+    wrapper: Iterable[str] = (),
+    **settings: str,
 ) -> Iterator[RunningHost]:
     """A host that believes proxies, and tells a client's addresses in its answer to NOOP."""
     (folder / "who.py").write_text(WHO)
@@ -48,6 +55,8 @@ def host_behind_proxy(
         folder,
         qmqp,
         plugin_dirs=str(folder),
+        listen=listen,
+        wrapper=wrapper,
         proxy_networks=networks,
         **{"plugins": plugins, **settings},
     ) as host:
@@ -181,6 +190,66 @@ def test_a_stop_waits_for_no_header(tmp_path: Path, fake: FakeServer) -> None:
         assert host.exit_status() == 0
 
 
+@pytest.mark.parametrize(
+    ("networks", "reply"),
+    [("unix:", (250, ENDS)), ("0.0.0.0/0\n::/0", (500, b"5.5.1 Unrecognized command"))],
+)
+def test_unix_socket(
+    tmp_path: Path, fake: FakeServer, networks: str, reply: tuple[int, bytes]
+) -> None:
+    """Who connects to a unix socket is believed where `unix:` is listed, and no network is it."""
+    path = tmp_path / "s"
+    with (
+        host_behind_proxy(tmp_path, fake.address, networks=networks, listen=f"unix:{path}") as host,
+        Client(str(path), greeted=False) as client,
+    ):
+        client.send(V1 + b"NOOP\r\nQUIT\r\n")
+        assert reply in client.rest()
+        assert host.log() == ""
+
+
+def test_unix_is_for_no_tcp_client(tmp_path: Path, fake: FakeServer) -> None:
+    """A client who comes by TCP is not believed because those of unix sockets are."""
+    with (
+        host_behind_proxy(tmp_path, fake.address, networks="unix:") as host,
+        host.connect() as client,
+    ):
+        client.send(V1)
+        assert client.reply().code == 500
+
+
+def test_unix_socket_without_header(tmp_path: Path, fake: FakeServer) -> None:
+    """It is told nothing, and the log says what was wrong."""
+    path = tmp_path / "s"
+    with (
+        host_behind_proxy(tmp_path, fake.address, networks="unix:", listen=f"unix:{path}") as host,
+        Client(str(path), greeted=False) as client,
+    ):
+        client.send(b"EHLO client.example\r\n")
+        assert client.rest() == []
+        listed = host.config / "proxy_networks"
+        problem = f"unix: is refused: it sent no PROXY header; it is in {listed}\n"
+        assert host.log().endswith(f" LOGWARN {problem}")
+
+
+def test_unix_socket_for_all(tmp_path: Path, fake: FakeServer) -> None:
+    """A socket that lets every user say who the client is is warned of."""
+    # Not in pytest's own folders, which are private.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        with host_behind_proxy(
+            tmp_path,
+            fake.address,
+            networks="unix:",
+            listen=f"unix:{folder}/s",
+            wrapper=["sh", "-c", 'umask 0; exec "$@"', "sh"],
+        ) as host:
+            assert host.log().endswith(
+                f" LOGWARN unix:{folder}/s: every user of this machine may connect there and say"
+                " who the client is; give it a mode such as 0660\n"
+            )
+
+
 HAPROXY = """\
 global
     stats socket {folder}/haproxy.sock
@@ -194,15 +263,22 @@ frontend smtp
     default_backend hosts
 backend hosts
     option smtpchk EHLO haproxy.example.com
-    server one {host}:{port} {send} check check-send-proxy inter 100ms fall 1 rise 1
+    server one {at} {send} check check-send-proxy inter 100ms fall 1 rise 1
 """
 
 
 @pytest.mark.parametrize("send", ["send-proxy", "send-proxy-v2"])
-def test_haproxy(tmp_path: Path, fake: FakeServer, send: str) -> None:
+@pytest.mark.parametrize("by", ["127.0.0.1:0", "unix:{}/s"], ids=["TCP", "unix"])
+def test_haproxy(tmp_path: Path, fake: FakeServer, by: str, send: str) -> None:
     """Through HAProxy a plugin sees the client, its health check finds a host, and mail passes."""
     haproxy = needs("haproxy")
-    with host_behind_proxy(tmp_path, fake.address) as host, socket.socket() as listening:
+    proxies = "127.0.0.0/8\nunix:"
+    with (
+        host_behind_proxy(
+            tmp_path, fake.address, networks=proxies, listen=by.format(tmp_path)
+        ) as host,
+        socket.socket() as listening,
+    ):
         listening.bind(("127.0.0.1", 0))
         listening.listen()
         configuration = tmp_path / "haproxy.cfg"
@@ -210,8 +286,7 @@ def test_haproxy(tmp_path: Path, fake: FakeServer, send: str) -> None:
             HAPROXY.format(
                 fd=listening.fileno(),
                 folder=tmp_path,
-                host=host.address[0],
-                port=host.address[1],
+                at=host.listen.replace("unix:", "unix@"),
                 send=send,
             )
         )

@@ -25,7 +25,11 @@ BOTH = pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", 
 
 @contextmanager
 def activated(
-    folder: Path, options: tuple[str, ...], name: str = "smtp", **settings: str
+    folder: Path,
+    options: tuple[str, ...],
+    name: str = "smtp",
+    watchdog: float = 0,
+    **settings: str,
 ) -> Iterator[tuple[subprocess.Popen[str], socket.socket]]:
     """A host that systemd's own program begins when the first client comes to the socket `s`.
 
@@ -37,6 +41,7 @@ def activated(
         told.bind(str(folder / "notify"))
         told.settimeout(PATIENCE)
         variables = [f"--setenv=NOTIFY_SOCKET={folder}/notify"]
+        variables += [f"--setenv=WATCHDOG_USEC={watchdog * 1e6:.0f}"] if watchdog else []
         variables += [f"--setenv=PYTHONPATH={os.environ.get('PYTHONPATH', '')}"]
         words = [program, f"--listen={folder}/s", f"--fdname={name}", *variables]
         with subprocess.Popen(
@@ -91,3 +96,66 @@ def test_a_socket_for_tls(tmp_path: Path, options: tuple[str, ...]) -> None:
         assert process.wait(PATIENCE) == 2
     told = f"cannot listen on tls:unix:{tmp_path}/s: there is no certificate"
     assert any(line.startswith(f"qpsdk: {told}") for line in lines), lines
+
+
+HANGS = """\
+import os, signal, time
+from qpsdk import OK, Plugin
+
+class Hangs(Plugin):
+    def hook_noop(self, connection, text):
+        if text == b"sleep":
+            time.sleep(100)
+        if text == b"stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        return OK, str(os.getpid())
+"""
+
+
+def test_watchdog(tmp_path: Path) -> None:
+    """A host says that it is alive until its loop hangs; SIGABRT, as systemd sends, shows where."""
+    (tmp_path / "hangs.py").write_text(HANGS)
+    with activated(tmp_path, (), watchdog=1, plugins="hangs", plugin_dirs=str(tmp_path)) as (
+        process,
+        told,
+    ):
+        with Client(str(tmp_path / "s")) as client:
+            assert told.recv(4096) == b"STATUS=serving\nREADY=1\n"
+            for _ in range(3):
+                assert told.recv(4096) == b"WATCHDOG=1\n"
+            client.send(b"NOOP sleep\r\n")
+            told.settimeout(1)
+            with pytest.raises(TimeoutError):
+                any(told.recv(4096) != b"WATCHDOG=1\n" for _ in range(3))
+            process.send_signal(signal.SIGABRT)
+            assert process.wait(PATIENCE) == -signal.SIGABRT
+        assert process.stderr is not None
+        log = process.stderr.read()
+    assert "Fatal Python error: Aborted" in log
+    assert f'File "{tmp_path}/hangs.py", line 7 in hook_noop' in log
+
+
+@pytest.mark.parametrize(
+    ("how", "end"), [(b"sleep", "SIGABRT"), (b"stop", "SIGKILL")], ids=["hangs", "is stopped"]
+)
+def test_watchdog_of_workers(tmp_path: Path, how: bytes, end: str) -> None:
+    """The worker that hangs is replaced, and systemd hears of a host that is alive."""
+    (tmp_path / "hangs.py").write_text(HANGS)
+    with activated(
+        tmp_path, ("--workers", "2"), watchdog=2, plugins="hangs", plugin_dirs=str(tmp_path)
+    ) as (process, told):
+        with Client(str(tmp_path / "s")) as client:
+            pid = client.ask(b"NOOP").text.decode().split()[-1]
+            client.send(b"NOOP " + how + b"\r\n")
+            assert process.stderr is not None
+            lines = iter(process.stderr.readline, "")
+            assert any(f"(process {pid}) has hung for 2 s; killed" in line for line in lines)
+            assert any(f"was killed by {end}; another starts in 1 s" in line for line in lines)
+            assert client.rest() == []
+        heard = [told.recv(4096) for _ in range(5)]
+        assert heard.count(b"WATCHDOG=1\n") == 4
+        assert heard.count(b"STATUS=serving\nREADY=1\n") == 1
+        with Client(str(tmp_path / "s")) as client:
+            assert client.ask(b"NOOP").text.decode().split()[-1] != pid
+        process.terminate()
+        assert process.wait(PATIENCE) == 0

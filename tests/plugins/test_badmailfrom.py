@@ -18,9 +18,6 @@ def test_dialogue() -> None:
     """Who is listed is refused, by default or with the line's own words; others go on."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<SUE@example.org>
         S: 550 5.7.1 Your envelope sender is in my badmailfrom list
         C: MAIL FROM:<anyone@Spam.example>
@@ -41,9 +38,6 @@ def test_null_sender() -> None:
     """An expression that matches everything does not match the sender of bounces."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<>
         S: 250 2.1.0 Sender OK
         C: MAIL FROM:<a@b>
@@ -58,9 +52,6 @@ def test_temporarily_and_closing() -> None:
     """reject_type says how."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<sue@example.org>
         S: 421-4.7.1 mx.example.com Closing the connection
         S: 421 4.7.1 Your envelope sender is in my badmailfrom list
@@ -75,9 +66,6 @@ def test_relay_client() -> None:
     """Who may relay is left alone."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<sue@example.org>
         S: 250 2.1.0 Sender OK
         """,

@@ -19,9 +19,6 @@ def test_dialogue() -> None:
     """Who is listed is refused before rcpt_ok is asked; others go on to it."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<Gone@example.com>
@@ -47,9 +44,6 @@ def test_only_in_the_log() -> None:
     """With reject=0 the recipient goes on to the next plugin."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<gone@example.com>
@@ -64,9 +58,6 @@ def test_only_in_the_log() -> None:
 def test_temporarily() -> None:
     """With reject_type=temp the client comes again; a relay client is taken at once."""
     dialogue = """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<gone@example.com>

@@ -131,9 +131,6 @@ def test_relay_client_since() -> None:
 
 
 TO_DATA = """
-    S: 220 mx.example.com ESMTP qpsdk ready
-    C: HELO client.example
-    S: 250 mx.example.com
     C: MAIL FROM:<a@example.org>
     S: 250 2.1.0 Sender OK
     C: RCPT TO:<b@example.com>

@@ -52,9 +52,6 @@ def test_dialogue() -> None:
     """Who is new is put off; the dialogue goes on."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<b@example.com>

@@ -39,9 +39,6 @@ def test_dialogue() -> None:
     """A message without From is refused, one with From and Date is taken."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<b@example.com>
@@ -74,9 +71,6 @@ def test_closing() -> None:
     """reject_type says how."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<b@example.com>

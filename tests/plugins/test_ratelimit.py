@@ -12,9 +12,6 @@ def test_dialogue() -> None:
     """What is more than the limit is put off; what was taken before stays."""
     hold(
         """
-        S: 220 mx.example.com ESMTP qpsdk ready
-        C: HELO client.example
-        S: 250 mx.example.com
         C: MAIL FROM:<a@example.org>
         S: 250 2.1.0 Sender OK
         C: RCPT TO:<a@example.com>

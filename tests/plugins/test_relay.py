@@ -12,9 +12,6 @@ CONFIG = {
 }
 
 TO_ANYONE = """
-    S: 220 mx.example.com ESMTP qpsdk ready
-    C: HELO client.example
-    S: 250 mx.example.com
     C: MAIL FROM:<a@example.org>
     S: 250 2.1.0 Sender OK
     C: RCPT TO:<b@elsewhere.example>
@@ -22,9 +19,6 @@ TO_ANYONE = """
 """
 
 DENIED = """
-    S: 220 mx.example.com ESMTP qpsdk ready
-    C: HELO client.example
-    S: 250 mx.example.com
     C: MAIL FROM:<a@example.org>
     S: 250 2.1.0 Sender OK
     C: RCPT TO:<b@elsewhere.example>

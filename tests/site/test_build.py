@@ -156,6 +156,7 @@ def test_pictures_are_in_their_pages(site: Path) -> None:
         ("reference/hooks", "dispatch"),
         ("explanation/qmqp", "package"),
         ("explanation/design", "way"),
+        ("how-to/scale-out", "fleet"),
     ):
         html = (site / page / "index.html").read_text()
         assert f'<div class="diagram" id="diagram-{name}" tabindex="0">\n<svg viewBox=' in html

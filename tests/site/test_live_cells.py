@@ -100,6 +100,8 @@ def _an_error_is_shown_from_the_cell_on(page: Page) -> None:
         "Traceback (most recent call last):",
         '  File "cell 2", line 3, in <module>',
     ]
+    status = cell(page, 2).get_by_role("status")
+    expect(status).to_have_text("It may need the cells above: Run all above.")
 
 
 def _run_all_above(page: Page) -> None:

@@ -6,7 +6,12 @@ GONE = {b"ann@example.org", b"bob@example.org"}
 
 
 class Gone(Plugin):
-    def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
+    def hook_rcpt(
+        self,
+        transaction: Transaction,
+        recipient: Address,
+        params: Parameters,
+    ) -> Result:
         if recipient.address in GONE:
             return DENY, "They no longer work here"
         return OK

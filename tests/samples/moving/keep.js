@@ -9,7 +9,8 @@ exports.register = function () {
 
 exports.hook_queue = function (next, connection) {
     const { uuid, message_stream } = connection.transaction
-    const file = fs.createWriteStream(`${this.folder}/${uuid}.eml`, { flags: 'wx', flush: true })
+    const path = `${this.folder}/${uuid}.eml`
+    const file = fs.createWriteStream(path, { flags: 'wx', flush: true })
     finished(file, (error) => {
         if (error) connection.logerror(this, error.message)
         next(error ? DENYSOFT : OK, error ? 'Try again later' : 'Kept')

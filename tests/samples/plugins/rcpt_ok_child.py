@@ -5,7 +5,12 @@ from qpsdk.plugins.rcpt_ok import RcptOk
 
 
 class RcptOkChild(RcptOk):
-    def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
+    def hook_rcpt(
+        self,
+        transaction: Transaction,
+        recipient: Address,
+        params: Parameters,
+    ) -> Result:
         if recipient.user == b"nobody":
             return DENY, "that is nobody"
         return super().hook_rcpt(transaction, recipient, params)
