@@ -209,11 +209,11 @@ class Session:
 
     def _write(self) -> None:
         """Give the stream what is to be said."""
-        replies = self._engine.data_to_send()
-        if replies:
+        data = b"".join(self._engine.data_to_send())
+        if data:
             if self._observer is not None:
-                self._observer.server(self.connection, b"".join(replies))
-            self._stream.writelines(replies)
+                self._observer.server(self.connection, data)
+            self._stream.write(data)
 
     async def _end(self) -> None:
         self._verdicts.closing = True

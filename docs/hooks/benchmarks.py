@@ -21,6 +21,7 @@ MARK: Final = re.compile(r"<!-- benchmarks: ([a-z]+) -->")
 
 TITLES: Final = {
     "qpsdk": "qpsdk",
+    "qpsdk-2-workers": "qpsdk, 2 workers",
     "haraka": "Haraka",
     "aiosmtpd": "aiosmtpd",
     "aiosmtpd-uvloop": "aiosmtpd, uvloop",
@@ -191,7 +192,7 @@ def bars(title: str, values: dict[str, list[float]]) -> str:
 def _bar(top: int, name: str, found: list[float], scale: float) -> Iterator[str]:
     middle = top + BAR / 2
     low, high = LABEL + min(found) * scale, LABEL + max(found) * scale
-    ours = 'class="ours"' if name == "qpsdk" else 'opacity="0.4"'
+    ours = 'class="ours"' if name.startswith("qpsdk") else 'opacity="0.4"'
     yield f'<text x="{LABEL - 8}" y="{middle + 5}" text-anchor="end">{escape(name)}</text>'
     yield (
         f'<rect x="{LABEL}" y="{top}" width="{median(found) * scale:.1f}" height="{BAR}" {ours}/>'

@@ -98,21 +98,26 @@ def _python(rig: Rig, name: str, *arguments: str) -> Started:
     return process, int(output.read_bytes().partition(b"\n")[0].rpartition(b":")[2])
 
 
-def _qpsdk(rig: Rig) -> Started:
+def _qpsdk(*options: str) -> Callable[[Rig], Started]:
     """Ours: every limit is at its default, but for what a scenario asks for."""
-    _files(
-        rig.folder / "config",
-        {
-            **rig.settings,
-            "me": "mx.example.com",
-            "rcpthosts": "example.com",
-            "loglevel": "LOGINFO",
-            "plugins": f"logging/file {rig.folder}/log\nrcpt_ok\n"
-            f"queue/qmqp_forward {HOST} {rig.qmqp_port}",
-        },
-    )
-    config = str(rig.folder / "config")
-    return _python(rig, QPSDK, "-m", "qpsdk", "serve", "--config", config, "--listen", f"{HOST}:0")
+
+    def start_it(rig: Rig) -> Started:
+        _files(
+            rig.folder / "config",
+            {
+                **rig.settings,
+                "me": "mx.example.com",
+                "rcpthosts": "example.com",
+                "loglevel": "LOGINFO",
+                "plugins": f"logging/file {rig.folder}/log\nrcpt_ok\n"
+                f"queue/qmqp_forward {HOST} {rig.qmqp_port}",
+            },
+        )
+        config = ("--config", str(rig.folder / "config"))
+        listen = ("--listen", f"{HOST}:0")
+        return _python(rig, QPSDK, "-m", "qpsdk", "serve", *config, *listen, *options)
+
+    return start_it
 
 
 def _peer(name: str) -> Callable[[Rig], Started]:
@@ -191,11 +196,13 @@ def _qpsmtpd(kind: str, *options: str) -> Callable[[Rig], Started]:
 
 
 QPSDK, BARE, HARAKA, LIMIT = "qpsdk", "bare", "haraka", "smtp-sink"
+WORKERS = "qpsdk-2-workers"
 AIOSMTPD = ("aiosmtpd", "aiosmtpd-uvloop")
 QPSMTPD = ("qpsmtpd-prefork", "qpsmtpd-forkserver")
 
 HOSTS: dict[str, Callable[[Rig], Started]] = {
-    QPSDK: _qpsdk,
+    QPSDK: _qpsdk(),
+    WORKERS: _qpsdk("--workers", "2"),  # beside ours only: the ratios are of one process
     HARAKA: _haraka,
     **{name: _peer(name) for name in AIOSMTPD},
     # Both take 5 or 10 connections from one address and 15 in all, unless they are told to take
