@@ -71,6 +71,20 @@ def test_in_all(log: Log) -> None:
     assert log.lines(level=LOGWARN) == ["192.0.2.3 refused: max_connections is 2"]
 
 
+def test_a_limit_that_was_lowered(log: Log) -> None:
+    """The log names the limit as it is now, also where more had been let in before."""
+
+    async def main() -> None:
+        which = Door(max_connections="3")
+        for _ in range(3):
+            assert which.admit("192.0.2.1") is None
+        which.set(max_connections="1")
+        assert which.admit("192.0.2.1") is not None
+
+    asyncio.run(main())
+    assert log.lines(level=LOGWARN) == ["192.0.2.1 refused: max_connections is 1"]
+
+
 def test_of_one_address(log: Log) -> None:
     """An IPv4 client is its address, an IPv6 client its /64; a unix socket has no address."""
 

@@ -25,7 +25,7 @@ def test_databytes(tmp_path: Path, fake: FakeServer) -> None:
     Line ends count as two octets (RFC 1870, 6), stuffed dots not at all.
     """
     with (
-        running_host(tmp_path, fake.address, databytes="1000") as host,
+        running_host(tmp_path, fake.address, databytes="1000", loglevel="LOGNOTICE") as host,
         host.connect() as client,
     ):
         assert b"SIZE 1000" in client.ask(b"EHLO client.example.org").text.split(b"\n")
@@ -37,6 +37,8 @@ def test_databytes(tmp_path: Path, fake: FakeServer) -> None:
         assert client.deliver(fits * 1000).code == 552
         assert client.ask(b"MAIL FROM:<sender@example.org> SIZE=1001").code == 552
         assert client.ask(b"MAIL FROM:<sender@example.org> SIZE=1000").code == 250
+        refused = "message refused: 552 5.3.4 Message is larger than allowed here"
+        assert host.log().count(refused) == 2
     assert fake.messages == []
 
 
@@ -247,6 +249,15 @@ def test_max_forwards(tmp_path: Path, scripted: ScriptedServer) -> None:
             client.send(b"Subject: x\r\n\r\n.\r\n")
         assert eventually(lambda: scripted.packages == 1)
         assert not eventually(lambda: scripted.packages > 1, 0.3)
+        # Whoever waits is not read: the sockets fill up, the memory of the host does not.
+        before = host.memory("VmRSS")
+        other.socket.settimeout(0.5)
+        sent = 0
+        with pytest.raises(TimeoutError):
+            while sent < 64_000_000:
+                sent += other.socket.send(b"NOOP\r\n" * 10_000)
+        assert host.memory("VmRSS") - before < 2_000
+        other.socket.settimeout(PATIENCE)
         go_on.set()
         assert [client.reply().code for client in (one, other)] == [250, 250]
         assert scripted.packages == 2
@@ -288,11 +299,12 @@ def test_commands(
 
 
 def test_max_recipients_and_header(tmp_path: Path, fake: FakeServer) -> None:
-    """One recipient more is put off, and the message goes to the others; a longer header is 552."""
-    with (
-        running_host(tmp_path, fake.address, max_recipients="2", max_header="1000") as host,
-        host.connect() as client,
-    ):
+    """One recipient more is put off, and the message goes to the others; a longer header is 552.
+
+    The log says so, of a recipient at LOGDEBUG.
+    """
+    limits = {"max_recipients": "2", "max_header": "1000", "loglevel": "LOGDEBUG"}
+    with running_host(tmp_path, fake.address, **limits) as host, host.connect() as client:
         client.hello()
         assert client.ask(b"MAIL FROM:<sender@example.org>").code == 250
         codes = [client.ask(b"RCPT TO:<%d@example.com>" % n).code for n in range(3)]
@@ -302,6 +314,9 @@ def test_max_recipients_and_header(tmp_path: Path, fake: FakeServer) -> None:
         assert len(fake.take().recipients) == 2
         assert client.deliver(b"Subject: " + b"x" * 900 + b"\n\n").code == 250
         assert client.deliver(b"Subject: x\n" + b"X-Y: zzz\n" * 120 + b"\n").code == 552
+        log = host.log()
+    assert "refused 'RCPT TO:<2@example.com>': 452 4.5.3 Too many recipients" in log
+    assert "message refused: 552 5.3.4 The header is larger than allowed here" in log
 
 
 def test_what_a_killed_host_has_left(tmp_path: Path, fake: FakeServer) -> None:
