@@ -83,7 +83,8 @@ class Admission:
         elif 0 < settings.max_connections <= self._all:
             limit = "max_connections"
             text = "Too many connections, try again later"
-            self._full.tell(f"{ip or 'a client'} refused: max_connections is {settings.max_connections}")
+            most = settings.max_connections
+            self._full.tell(f"{ip or 'a client'} refused: max_connections is {most}")
         elif self._is_over(ip, settings):
             limit, enhanced = "max_connections_per_address", "4.7.0"
             text = "Too many connections from your address, try again later"

@@ -5,6 +5,7 @@ import hmac
 import os
 import sys
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
 
 from qpsdk import (
@@ -230,11 +231,13 @@ class Sample(Plugin):
                 file.writelines(transaction.message_blocks())
                 file.flush()
                 os.fsync(file.fileno())
-            part.rename(path)
+            path.hardlink_to(part)  # which, unlike rename, never replaces another message
+            sync(self.folder)
         except OSError as error:
-            part.unlink(missing_ok=True)
             self.log(LOGWARN, f"{path}: {error.strerror}")
             return DENYSOFT, "The archive is closed, try again later"
+        finally:
+            part.unlink(missing_ok=True)
         return OK, f"Kept as {path.name}"
 
     def hook_queue_post(self, connection: Connection, answer: Outcome) -> None:
@@ -376,6 +379,19 @@ def read_path(arguments: bytes) -> tuple[bytes, dict[str, str]]:
         raise ValueError("Write the address in angle brackets")
     pairs = [word.decode("ascii").partition("=") for word in words]
     return address, {name.lower(): value for name, _, value in pairs}
+
+
+def sync(folder: Path) -> None:
+    """Have the names in a folder on the disk, too: those of files are not the files' own.
+
+    Raises:
+        OSError: They cannot be written.
+    """
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def secret_of(user: bytes, lines: list[str]) -> bytes | None:

@@ -374,6 +374,14 @@ def test_queue_cannot_keep_it(tmp_path: Path) -> None:
     assert replies[-1] == "452 4.3.0 The archive is closed, try again later"
 
 
+def test_queue_replaces_nothing(tmp_path: Path) -> None:
+    """Where there is a message of this name already, ours stays with the client."""
+    (tmp_path / "c1.1.eml").write_text("another message")
+    lines = (HELLO, MAIL, "RCPT TO:<archive@example.com>", "DATA", MESSAGE)
+    assert talk(*lines, plugin=f"{PLUGIN} {tmp_path}").replies[-1].startswith("452 ")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["another message"]
+
+
 def test_queue_leaves_the_rest(tmp_path: Path) -> None:
     """A message that is for others too goes to the next queue plugin, and is not kept."""
     lines = (HELLO, MAIL, "RCPT TO:<archive@example.com>", RCPT, "DATA", MESSAGE)
