@@ -384,18 +384,19 @@ sh("grep ann@example.org log")
 
 # %% [markdown]
 # The first message was refused, which is 100, and grep has found nothing, which is 1: nothing,
-# though the letter is from Ann. What a log has is the envelope sender, what the client says in
-# MAIL; here it is what `qpsdk send` says if it is not told another. So ask for that:
+# though the letter is from Ann. What a log has is the envelope, what the client says in MAIL and
+# RCPT; the sender is here what `qpsdk send` says if it is not told another. So ask for that:
 
 # %% tags=["static"]
 sh("grep you@example.org log")
 
 # %% [markdown]
-# In brackets is the connection's id. With it you have all that happened there, and nothing of what
+# Both are there: the one with the plugin that refused it, the other with what became of it. In
+# brackets is the connection's id. With it you have all that happened there, and nothing of what
 # happened to others at the same time:
 
 # %% tags=["static"]
-(connection,) = re.findall(r"\[(\w+)\].*you@example.org", Path("log").read_text())
+_, connection = re.findall(r"\[(\w+)\].*you@example.org", Path("log").read_text())
 sh(f"grep {connection} log")
 
 # %% [markdown]
@@ -739,9 +740,9 @@ def story(lines, sender):
 
 LOG = """12:00:00,000 LOGINFO [a1] connection from 192.0.2.1
 12:00:00,001 LOGINFO [a2] connection from 192.0.2.2
-12:00:00,002 LOGNOTICE [a2] rcpt_ok: rcpt: DENY: Relaying denied
-12:00:00,003 LOGINFO [a1] queue/qmqp_forward: a1.1 from <you@example.org>, 9 bytes
+12:00:00,002 LOGNOTICE [a2] rcpt_ok: rcpt: DENY: no (from <ann@example.org> to <b@c>)
+12:00:00,003 LOGINFO [a1] queue/qmqp_forward: a1.1 from <you@example.org> to <b@c>, 9 bytes: 250
 12:00:00,004 LOGNOTICE stopping
 """.splitlines()
 assert story(LOG, "you@example.org") == [LOG[0], LOG[3]]
-assert story(LOG, "ann@example.org") == []
+assert story(LOG, "ann@example.org") == LOG[1:3]

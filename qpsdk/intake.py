@@ -1,8 +1,9 @@
 """A message on its way in: its blocks, its header, its end, and what the plugins make of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
+from qpsdk.address import Address
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
 from qpsdk.errors import MessageTooLargeError
 from qpsdk.gate import PATIENCE
@@ -14,6 +15,9 @@ from qpsdk.settings import Settings
 from qpsdk.smtp import Engine, MessageEnd
 from qpsdk.trace import add_trace
 from qpsdk.verdicts import Verdicts
+
+MAX_NAMED: Final = 50
+"""Recipients of a message that are named in the log."""
 
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
@@ -142,7 +146,14 @@ class Intake:
         gone = "; the client was gone and could not be told" if self._verdicts.lost else ""
         self._log(
             level,
-            f"{transaction.id} from {transaction.sender}, {transaction.data_size} bytes,"
-            f" recipients: {len(transaction.recipients)}: {reply}{gone}",
+            f"{transaction.id} from {transaction.sender} to {_named(transaction.recipients)},"
+            f" {transaction.data_size} bytes: {reply}{gone}",
             outcome.plugin,
         )
+
+
+def _named(recipients: Sequence[Address]) -> str:
+    """Recipients, for a line of the log: all of them, unless they are very many."""
+    more = len(recipients) - MAX_NAMED
+    named = ", ".join(map(str, recipients[:MAX_NAMED]))
+    return f"{named} and {more} more" if more > 0 else named

@@ -245,9 +245,9 @@ class Session:
         if not self._verdicts.closing and not handed_over:
             self._verdicts.work.call_off()
 
-    def _answer(self, hook: str, outcome: Outcome) -> bool:
+    def _answer(self, hook: str, outcome: Outcome, address: Address | None = None) -> bool:
         """Answer a command as the hook table says; True if that accepts it."""
-        reply = self._reply(hook, outcome)
+        reply = self._reply(hook, outcome, address)
         assert reply is not None  # each hook of a command has a reply for each constant
         accepted = reply.code < 300  # a plugin may have said 3xx itself, which takes no step
         self._engine.reply(reply, accepted=accepted)
@@ -344,7 +344,7 @@ class Session:
         sender = await self._address("mail_pre", transaction, event)
         if sender is not None:
             outcome = await self._ask("mail", transaction, transaction, sender, event.params)
-            if self._answer("mail", outcome):
+            if self._answer("mail", outcome, sender):
                 transaction.sender = sender
                 return
         await self._reset_transaction()
@@ -354,7 +354,7 @@ class Session:
         recipient = await self._address("rcpt_pre", transaction, event)
         if recipient is not None:
             outcome = await self._ask("rcpt", transaction, transaction, recipient, event.params)
-            if self._answer("rcpt", outcome):
+            if self._answer("rcpt", outcome, recipient):
                 transaction.add_recipient(recipient)
 
     async def _address(

@@ -2,6 +2,7 @@
 
 from typing import Any, Final, Protocol
 
+from qpsdk.address import Address
 from qpsdk.constants import DONE, LOGDEBUG, LOGERROR, LOGNOTICE, LogLevel
 from qpsdk.dispatcher import NO_OPINION, Dispatcher, Work
 from qpsdk.hooks import HOOKS
@@ -96,8 +97,12 @@ class Verdicts:
             text = f"{answer.hook}: answered {answer.constant.name}"
             self.log(LOGDEBUG, f"{text} in {answer.seconds * 1000:.1f} ms", answer.plugin)
 
-    def reply(self, hook: str, outcome: Outcome) -> Reply | None:
-        """What the client is told, None for nothing; the table says whether we close then."""
+    def reply(self, hook: str, outcome: Outcome, address: Address | None = None) -> Reply | None:
+        """What the client is told, None for nothing; the table says whether we close then.
+
+        Args:
+            address: What the hook was asked about, if that was one: for the log.
+        """
         constant = outcome.constant
         if constant is DONE or self.connection.responses:
             own = self._own_reply(hook, outcome)
@@ -110,8 +115,17 @@ class Verdicts:
             self.closing = True
         if constant.is_denial:
             said = "" if outcome.message is None else f": {text_of(outcome.message)}"
-            self.log(LOGNOTICE, f"{hook}: {constant.name}{said}", outcome.plugin)
+            whose = self._envelope(hook, address)
+            self.log(LOGNOTICE, f"{hook}: {constant.name}{said}{whose}", outcome.plugin)
         return effect.reply(self._me, outcome.message)
+
+    def _envelope(self, hook: str, address: Address | None) -> str:
+        """Whose mail was denied, by which one finds it in the log; nothing outside any."""
+        transaction = self.connection.transaction
+        sender = address if hook == "mail" else transaction and transaction.sender
+        if not sender:
+            return ""
+        return f" (from {sender} to {address})" if hook == "rcpt" else f" (from {sender})"
 
     def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
         """What the plugin has told the client itself, if it then said DONE."""

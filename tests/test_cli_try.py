@@ -79,7 +79,8 @@ def test_refused(grey: Path) -> None:
         "C: RCPT TO:<ann@example.com>\n"
         "     log: LOGINFO (rcpt) grey: asked for <ann@example.com>\n"
         "     rcpt: grey answered DENYSOFT, 'later in 60 s' (T)\n"
-        "     log: LOGNOTICE grey: rcpt: DENYSOFT: later in 60 s\n"
+        "     log: LOGNOTICE grey: rcpt: DENYSOFT: later in 60 s"
+        " (from <sender@example.org> to <ann@example.com>)\n"
         "S: 450 4.7.1 later in 60 s\n"
         "C: QUIT\n"
         "S: 221 2.0.0 mx.example.com Closing the connection\n"
@@ -115,7 +116,7 @@ def test_message(grey: Path, tmp_path: Path) -> None:
     assert result.stdout.count("C: line\n") == 18
     assert "C: ... 83 more lines\n" in result.stdout
     path.write_bytes(b"Subject: large\n\n" + b"x" * 70_000)
-    assert "recipients: 1: 250 2.0.0 Queued" in run(grey, "--relay", "--message", path).stdout
+    assert "bytes: 250 2.0.0 Queued" in run(grey, "--relay", "--message", path).stdout
     typed = run(grey, "--relay", "--message", "-", typed="Subject: typed\n\nhello\n")
     assert "C: Subject: typed\n" in typed.stdout
 

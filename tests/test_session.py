@@ -26,10 +26,12 @@ from qpsdk import (
     StreamError,
     Transaction,
 )
+from qpsdk.constants import LOGINFO, LOGNOTICE
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.qmqp import Response, Verdict
 from qpsdk.session import Session
 from qpsdk.testing import FakeQMQPServer, SMTPClient, pipe, smtp
+from qpsdk.testing.logs import capture_log
 from qpsdk.testing.smtp import memory_host
 from qpsdk.verdicts import Verdicts
 
@@ -609,6 +611,39 @@ def test_refused_commands_in_the_log(
     asyncio.run(main())
     (found,) = [m for m in caplog.messages if m.startswith(("refused", "unrecognized"))]
     assert found.startswith(told)
+
+
+async def send(client: SMTPClient, *recipients: str) -> None:
+    """Send an empty message from a@b."""
+    await client.hello()
+    await client.send(b"\n", "a@b", recipients)
+
+
+def test_whose_mail_was_denied() -> None:
+    """The log names sender and recipient, so that a message that was refused can be found."""
+    for hook, whose in {
+        "ehlo": "",
+        "mail": " (from <a@b>)",
+        "rcpt": " (from <a@b> to <c@d>)",
+        "data": " (from <a@b>)",
+        "data_post": " (from <a@b>)",
+    }.items():
+        with capture_log() as log:
+            talk(lambda client: send(client, "c@d"), Says(hook, DENY, "no"), Takes())
+        assert set(log.lines(level=LOGNOTICE)) == {f"{hook}: DENY: no{whose}"}
+
+
+@pytest.mark.parametrize(
+    ("count", "named"), [(1, "<0@d>"), (2, "<0@d>, <1@d>"), (52, "<49@d> and 2 more")]
+)
+def test_whose_mail_was_taken(count: int, named: str) -> None:
+    """The log names sender and recipients of what was queued; of very many only the first."""
+    recipients = [f"{number}@d" for number in range(count)]
+    with capture_log() as log:
+        talk(lambda client: send(client, *recipients), Takes())
+    (line,) = [line for line in log.lines(level=LOGINFO) if "250" in line]
+    assert line.startswith("c1.1 from <a@b> to <0@d>")
+    assert line.endswith(f"{named}, 2 bytes: 250 2.0.0 taken")
 
 
 def test_too_many_bad_commands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -83,7 +83,7 @@ def test_denied() -> None:
         "LOGDEBUG -#s (rcpt) Talks: looking at <two@good>",
         "LOGDEBUG -#s (rcpt) Talks: looking at <three@bad>",
     ]
-    assert told[-1] == "LOGNOTICE -#s Talks: rcpt: DENY"
+    assert told[-1] == "LOGNOTICE -#s Talks: rcpt: DENY (from <a@b> to <three@bad>)"
 
 
 def test_each_transaction_for_itself() -> None:
@@ -108,7 +108,7 @@ def test_levels_and_prefix() -> None:
     """accept= and reject= say which lines, prefix= what is in front of the details."""
     lines = written("accept=5 reject=info prefix=+", ("one@bad",))
     assert lines == [
-        "LOGNOTICE () Talks: rcpt: DENY",
+        "LOGNOTICE () Talks: rcpt: DENY (from <a@b> to <one@bad>)",
         "LOGNOTICE (reset_transaction) logging/adaptive: +LOGINFO -#s connection from 192.0.2.1",
         "LOGNOTICE (reset_transaction) logging/adaptive: +LOGINFO -#s (ehlo) Talks: ehlo client",
     ]
