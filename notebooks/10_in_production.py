@@ -741,7 +741,7 @@ def story(lines, sender):
 LOG = """12:00:00,000 LOGINFO [a1] connection from 192.0.2.1
 12:00:00,001 LOGINFO [a2] connection from 192.0.2.2
 12:00:00,002 LOGNOTICE [a2] rcpt_ok: rcpt: DENY: no (from <ann@example.org> to <b@c>)
-12:00:00,003 LOGINFO [a1] queue/qmqp_forward: a1.1 from <you@example.org> to <b@c>, 9 bytes: 250
+12:00:00,003 LOGINFO [a1] queue/qmqp_forward: a1.1 from <you@example.org> to <b@c>: 250
 12:00:00,004 LOGNOTICE stopping
 """.splitlines()
 assert story(LOG, "you@example.org") == [LOG[0], LOG[3]]

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import faulthandler
+import logging
 import os
 import signal
 import socket
@@ -42,6 +43,7 @@ def serve(
         SetupError: The host cannot start; the text says what to change.
         SystemExit: A worker did not end well.
     """
+    logging.captureWarnings(True)  # of a plugin that forgets to await, say
     raise_descriptor_limit()
     keep_freed_memory()
     notifier = Notifier.from_environment(os.environ)

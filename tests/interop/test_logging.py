@@ -98,3 +98,30 @@ def test_full_disk(tmp_path: Path, fake: FakeServer) -> None:
     assert log.count("No space left on device") == 2  # the text, and the end of the traceback
     assert "connection from 127.0.0.1" in log
     assert "451 4.3.0 No plugin took the message" in log
+
+
+FORGETS = """\
+from qpsdk import DECLINED, Plugin
+
+class Forgets(Plugin):
+    async def look(self): ...
+
+    def hook_noop(self, connection, text):
+        self.look()
+        return DECLINED
+"""
+
+
+def test_warnings_of_python(tmp_path: Path, fake: FakeServer) -> None:
+    """What Python warns of is a line of the log like any other."""
+    (tmp_path / "forgets.py").write_text(FORGETS)
+    with (
+        running_host(tmp_path, fake.address, plugin_dirs=str(tmp_path), plugins="forgets") as host,
+        host.connect() as client,
+    ):
+        assert client.ask(b"NOOP").code == 250
+        lines = host.log().splitlines()
+    told = [line for line in lines if "coroutine 'Forgets.look' was never awaited" in line]
+    assert len(told) == 1
+    assert re.match(r"[-0-9]{10} [:0-9]{8},\d{3} LOGWARN py\.warnings: ", told[0])
+    assert len(lines) == len(told)
