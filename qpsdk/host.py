@@ -16,7 +16,7 @@ from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
 from qpsdk.errors import ConfigError
 from qpsdk.gate import Gate
 from qpsdk.log import Scene, log, scene, set_level, text_of
-from qpsdk.message import Connection
+from qpsdk.message import Connection, HostOf
 from qpsdk.meter import Meter
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
@@ -94,7 +94,8 @@ class Host:
         connect: Reaches other servers.
         run_blocking: Runs what blocks.
         clock: Seconds since the epoch.
-        new_id: A short name that no other connection has.
+        new_id: A short name for a connection, which no other of this process has.
+        host_of: Finds the name of an IP address; None where nobody can.
         spool: Where large messages have their files.
         tls: Gives the context for one TLS connection; None until a plugin sets it. Listeners that
             begin with TLS at once need it.
@@ -112,6 +113,7 @@ class Host:
     new_id: Callable[[], str]
     spool: SpoolDirectory
     clock: Callable[[], float] = time.time
+    host_of: HostOf | None = None
     tls: "Callable[[], SSLContext] | None" = None
     random: Random = field(default_factory=Random)
     queue_gate: Gate = field(init=False, repr=False, default_factory=Gate)

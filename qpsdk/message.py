@@ -1,7 +1,7 @@
 """A connection, and the transaction that carries one message over it."""
 
 import io
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +17,10 @@ from qpsdk.stream import TLS
 
 if TYPE_CHECKING:
     from ssl import SSLContext
+
+
+HostOf = Callable[[str], Awaitable[str]]
+"""Finds the name of an IP address, in text; empty if it has none that is its own."""
 
 
 class Answer(NamedTuple):
@@ -56,6 +60,8 @@ class Connection:
     Attributes:
         id: Names the connection in the log.
         remote_ip: The client's address; empty on a unix socket.
+        remote_host: The client's name, if it has one that is its own; empty if not, and None as
+            long as nobody has asked by `resolve_remote_host`.
         hello: ``"helo"`` or ``"ehlo"``; empty until it was said.
         hello_host: What the client calls itself.
         capabilities: The lines of our answer to EHLO; an ehlo hook may add to them.
@@ -68,6 +74,7 @@ class Connection:
         transaction: The one that is open, if any.
         input_waiting: Call it to learn whether the client has sent more than was read so far,
             or has ended its side; the host lends it.
+        host_of: Finds the name of an address; the host lends it.
         config: The config directory as it was when the client came; ask `Plugin.config`, which
             knows what other plugins say of a setting.
     """
@@ -77,6 +84,7 @@ class Connection:
     remote_port: int = 0
     local_ip: str = ""
     local_port: int = 0
+    remote_host: str | None = None
     hello: str = ""
     hello_host: bytes = b""
     capabilities: list[str] = field(default_factory=list)
@@ -88,9 +96,22 @@ class Connection:
     answers: list[Answer] = field(default_factory=list)
     transaction: "Transaction | None" = None
     input_waiting: Callable[[], bool] = field(default=bool, repr=False)
+    host_of: HostOf | None = field(default=None, repr=False)
     responses: list[Reply] = field(default_factory=list, repr=False)
     tls_to_start: "SSLContext | None" = field(default=None, repr=False)
     config: Config | None = field(default=None, repr=False)
+
+    async def resolve_remote_host(self) -> str:
+        """Look up `remote_host`, once for the connection; empty if the client has no name.
+
+        That costs two questions to the DNS, so it is left to the plugins that want to know.
+        """
+        if self.remote_host is None:
+            if self.host_of is None or not self.remote_ip:
+                self.remote_host = ""
+            else:
+                self.remote_host = await self.host_of(self.remote_ip)
+        return self.remote_host
 
     def respond(self, code: int, text: str, enhanced: str = "") -> None:
         """Answer the client from inside a hook, which then returns DONE.

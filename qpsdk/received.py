@@ -102,4 +102,5 @@ def _seen(connection: Connection) -> str:
     address = connection.remote_ip.partition("%")[0]  # a zone means nothing on another host
     if not address:
         return "local"
-    return f"[IPv6:{address}]" if ":" in address else f"[{address}]"
+    name = f"{_UNSAFE.sub('?', connection.remote_host)} " if connection.remote_host else ""
+    return f"{name}[IPv6:{address}]" if ":" in address else f"{name}[{address}]"

@@ -91,6 +91,7 @@ class Session:
         self._engine = engine
         self._intake = Intake(verdicts, engine, settings, host)
         self._pace = Pace(settings, monotonic())
+        connection.host_of = host.host_of
         connection.input_waiting = lambda: engine.input_waiting or stream.input_waiting
         self._observer = observer
         self._stopping = False  # the host would like to stop

@@ -1,5 +1,6 @@
 """Connection and transaction: the envelope, the message in and out, and who has it."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,6 +65,29 @@ def test_respond_with_no_code(code: int) -> None:
     """What is no reply code is refused where the plugin gives it."""
     with pytest.raises(ReplyError):
         Connection().respond(code, "hm")
+
+
+def test_remote_host() -> None:
+    """The client's name is asked for once, and only if there is an address and somebody to ask."""
+    asked: list[str] = []
+
+    async def host_of(address: str) -> str:
+        asked.append(address)
+        return "client.example.org"
+
+    async def main() -> None:
+        connection = Connection("c1", "192.0.2.1", host_of=host_of)
+        before = connection.remote_host
+        found = [await connection.resolve_remote_host() for _ in range(2)]
+        assert [before, *found] == [None, "client.example.org", "client.example.org"]
+        assert connection.remote_host == "client.example.org"
+        for nameless in (Connection("c2", "192.0.2.1"), Connection("c3", host_of=host_of)):
+            assert await nameless.resolve_remote_host() == ""
+        known = Connection("c4", "192.0.2.1", remote_host="mx.example", host_of=host_of)
+        assert await known.resolve_remote_host() == "mx.example"
+
+    asyncio.run(main())
+    assert asked == ["192.0.2.1"]
 
 
 def test_each_has_its_own() -> None:

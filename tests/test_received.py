@@ -181,3 +181,20 @@ def test_recipient(address: str, smtputf8: bool, clause: str) -> None:
 def test_date(seconds: int, text: str) -> None:
     """A date is written in English and in UTC, whatever the machine is set to."""
     assert date(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        (None, "[192.0.2.1]"),
+        ("", "[192.0.2.1]"),
+        ("mx.example.org", "mx.example.org [192.0.2.1]"),
+        ("a) by me (b\nX: y", "a??by?me??b?X:?y [192.0.2.1]"),
+    ],
+)
+def test_name_of_the_client(name: str | None, seen: str) -> None:
+    """A name that a plugin has asked for is in the field, and cannot write into it either."""
+    transaction = new_transaction()
+    transaction.connection.remote_host = name
+    field = received(transaction, "mx.example.com", NOW)
+    assert field.startswith(f"from client.example.org ({seen})\n")

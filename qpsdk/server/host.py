@@ -23,6 +23,7 @@ from qpsdk.server.admission import Admission
 from qpsdk.server.drive import Drive
 from qpsdk.server.listeners import BACKLOG, Listener, bind
 from qpsdk.server.loaded import Loaded
+from qpsdk.server.names import host_of
 from qpsdk.server.proxy import Addresses, AwaitHeader, socket_addresses
 from qpsdk.server.store import new_store
 from qpsdk.server.stream import SocketStream, connect, reason
@@ -65,13 +66,17 @@ def new_host(config: Config, meter: Meter | None = None) -> Host:
         new_id=_ids(),
         spool=SpoolDirectory(settings.spool_dir, settings.spool_perms),
         store=new_store(config, settings, run_blocking, time.time),
+        host_of=host_of,
         meter=meter,
     )
 
 
 def _ids() -> Callable[[], str]:
-    """Names for connections: those of one process share their first six letters."""
-    process = os.urandom(3).hex()
+    """Names for connections: those of one process share their first ten letters.
+
+    As many as it takes for no other process, on no host, to have the same ones.
+    """
+    process = os.urandom(5).hex()
     numbers = itertools.count(1)
     return lambda: f"{process}{next(numbers):x}"
 

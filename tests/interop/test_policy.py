@@ -54,3 +54,27 @@ def test_in_a_host(tmp_path: Path) -> None:
                     (500, b"5.5.1 Unrecognized command"),
                     (521, text),
                 ]
+
+
+ASKS = """\
+from qpsdk import OK, Plugin
+
+class Asks(Plugin):
+    async def hook_noop(self, connection, text):
+        return OK, await connection.resolve_remote_host() or "nameless"
+"""
+
+
+def test_remote_host(tmp_path: Path, fake: FakeServer) -> None:
+    """A plugin that asks is told the client's name, and then the Received field has it, too."""
+    (tmp_path / "asks.py").write_text(ASKS)
+    plugins = f"asks\nrcpt_ok\nqueue/qmqp_forward {fake.address[0]} {fake.address[1]}"
+    with running_host(tmp_path, fake.address, plugin_dirs=str(tmp_path), plugins=plugins) as host:
+        with host.connect(source="127.0.0.99") as stranger:
+            assert stranger.ask(b"NOOP").text == b"2.0.0 nameless"
+        with host.connect() as client:
+            name = client.ask(b"NOOP").text.removeprefix(b"2.0.0 ")
+            assert name != b"nameless"
+            client.hello()
+            assert client.deliver(b"Subject: x\n\n").code == 250
+    assert b" (%b [127.0.0.1])\n" % name in fake.take().message
