@@ -5,7 +5,7 @@ The only loop that does, but for the two that are reached from plain calls: `con
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from time import perf_counter
@@ -180,24 +180,7 @@ class Dispatcher:
 
     async def shutdown(self) -> None:
         """Have each plugin end what it has begun, the last one first."""
-        for plugin in reversed(self.plugins):
-            scene.set(Scene(hook="shutdown", plugin=plugin.name))
-            try:
-                ending = plugin.shutdown()
-                if ending is None:
-                    continue
-                task = asyncio.get_running_loop().create_task(_contain(ending))
-                await asyncio.wait({task}, timeout=SHUTDOWN_LIMIT)
-                if task.done():
-                    task.result()
-                else:
-                    task.cancel()
-                    log(LOGERROR, f"took longer than {SHUTDOWN_LIMIT:g} s")
-            except (Exception, asyncio.CancelledError) as error:
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
-                    raise
-                log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
-        scene.set(Scene())
+        await shut_down(self.plugins)
 
     async def _wait(
         self,
@@ -239,6 +222,28 @@ class Dispatcher:
             if queued is not None:
                 queued.in_thread = False
                 queued.on_hand_over(None)
+
+
+async def shut_down(plugins: Sequence[Plugin]) -> None:
+    """Have each of some plugins end what it has begun, the last one first."""
+    for plugin in reversed(plugins):
+        scene.set(Scene(hook="shutdown", plugin=plugin.name))
+        try:
+            ending = plugin.shutdown()
+            if ending is None:
+                continue
+            task = asyncio.get_running_loop().create_task(_contain(ending))
+            await asyncio.wait({task}, timeout=SHUTDOWN_LIMIT)
+            if task.done():
+                task.result()
+            else:
+                task.cancel()
+                log(LOGERROR, f"took longer than {SHUTDOWN_LIMIT:g} s")
+        except (Exception, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
+                raise
+            log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
+    scene.set(Scene())
 
 
 def _time_is_up(loop: asyncio.AbstractEventLoop, plugin: str, task: asyncio.Task[Any]) -> None:

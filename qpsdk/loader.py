@@ -77,14 +77,18 @@ class PluginLine:
         return cls(name, match["name"], words, options)
 
 
-def load(host: Host) -> Dispatcher:
+def load(host: Host, begun: list[Plugin] | None = None) -> Dispatcher:
     """The plugins of `config/plugins`, registered, in that order.
+
+    Args:
+        begun: Is given each as soon as it is registered, for whoever ends them if a later one
+            cannot be loaded.
 
     Raises:
         ConfigError: A line cannot be read; file, line and remedy are in it.
         PluginError: A plugin cannot be loaded; file and line are in it.
     """
-    plugins: list[Plugin] = []
+    plugins: list[Plugin] = [] if begun is None else begun
     for _, loaded in load_lines(host):
         if isinstance(loaded, SetupError):
             raise loaded

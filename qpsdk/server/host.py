@@ -179,7 +179,8 @@ class Server:
             SetupError: Something is wrong with what is new; all goes on as it was.
         """
         before = self._loaded
-        loaded = Loaded(new_host(before.host.configuration.reread(), before.host.meter))
+        host = new_host(before.host.configuration.reread(), before.host.meter)
+        loaded = await Loaded.beside_others(host)
         async with AsyncExitStack() as undo:
             undo.callback(before.lend_log)
             undo.push_async_callback(loaded.end)

@@ -3,10 +3,12 @@
 from contextlib import AsyncExitStack
 
 from qpsdk.constants import LOGINFO, LOGWARN
-from qpsdk.dispatcher import Dispatcher
+from qpsdk.dispatcher import Dispatcher, shut_down
+from qpsdk.errors import SetupError
 from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
+from qpsdk.plugin import Plugin
 
 
 class Loaded:
@@ -29,6 +31,20 @@ class Loaded:
         self.dispatcher.meter = host.meter
         self._log_chain = self.dispatcher.log_chain()
         self._ended = False
+
+    @classmethod
+    async def beside_others(cls, host: Host) -> "Loaded":
+        """Load them while others are at work: if one cannot be loaded, those before it are ended.
+
+        Raises:
+            SetupError: One cannot.
+        """
+        begun: list[Plugin] = []
+        try:
+            return cls(host, load(host, begun))
+        except SetupError:
+            await shut_down(begun)
+            raise
 
     async def start(self) -> None:
         """Let them begin.

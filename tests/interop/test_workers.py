@@ -33,9 +33,16 @@ import os
 from qpsdk import LOGWARN, OK, Plugin
 
 class Who(Plugin):
-    def hook_post_fork(self): self.log(LOGWARN, "VERSION begins")
+    began = False
+
+    def hook_post_fork(self):
+        self.began = True
+        self.log(LOGWARN, "VERSION begins")
+
     def hook_noop(self, connection, text): return OK, f"VERSION {os.getpid()}"
-    async def shutdown(self): self.log(LOGWARN, "VERSION ends")
+
+    async def shutdown(self):
+        self.log(LOGWARN, "VERSION ends" if self.began else "dropped before it began")
 """
 
 
@@ -121,7 +128,10 @@ WRONG = {
 def test_a_reload_of_something_wrong(
     tmp_path: Path, fake: FakeServer, options: tuple[str, ...], name: str, text: str
 ) -> None:
-    """The log says what is wrong, and all goes on as it was; once it is right it is taken up."""
+    """The log says what is wrong, and all goes on as it was; once it is right it is taken up.
+
+    New plugins that were loaded by then are ended: they may have opened something.
+    """
     with host_with_plugin(tmp_path, fake.address, options) as host:
         file = host.config / name
         before = file.read_text() if file.exists() else ""
@@ -136,6 +146,7 @@ def test_a_reload_of_something_wrong(
                 assert client.deliver(b"Subject: x\n\n").code == 250
         assert "one ends" not in host.log()
         assert "later" not in host.log()
+        assert ("dropped before it began" in host.log()) == (name == "plugins")
         file.write_text(before)
         write_version(host.config.parent, "later")
         reload(host, "all workers have reloaded" if options else "reloaded the config")
