@@ -655,6 +655,13 @@ def test_size_is_counted(message: bytes, code: str) -> None:
         assert end == MessageEnd(100, None) or code == "552"
 
 
+@pytest.mark.parametrize("message", [b"a\nb" + b"x" * 98 + b"\r\n", b"x" * 99 + b"\r\na\nb\r\n"])
+def test_too_large_and_bare(message: bytes) -> None:
+    """A message with two faults is refused for the same one, however it is cut: for its size."""
+    for slices in slicings(message + b".\r\n"):
+        assert blocks_and_end(slices, SOME)[2] == ["552 5.3.4 Message is larger than allowed here"]
+
+
 def test_no_limit_of_size() -> None:
     """Where no limit is set, none is kept; the smallest there is, is one octet."""
     for limit, code in ((0, "250"), (1, "552")):

@@ -385,28 +385,31 @@ class Engine:
     def _read_message(self, decoder: DataDecoder) -> Event | None:
         if self._message_ended:
             self._message_ended, self._decoder, self._pending = False, None, FINAL_DOT
-            return MessageEnd(decoder.size, self._refusal)
+            return MessageEnd(decoder.size, self._refusal or self._fault_of(decoder))
         data = self._buffer[self._position :] if self._position else self._buffer
         if not data:
             self.unfinished = decoder.has_begun
             return Hangup("client closed the connection in a message") if self._ended else None
         message, rest = decoder.feed(data)
         self._buffer, self._position, self._searched = rest or b"", 0, 0
-        if decoder.bare_newline:
-            if self.bare_newline == "reject":
-                self.refuse_message(_BARE_NEWLINE)
-            else:
-                message = message.replace(b"\r", b"\n")
-        if self._is_over(decoder.size):
-            self.refuse_message(_TOO_LARGE)
+        if decoder.bare_newline and self.bare_newline == "normalize":
+            message = message.replace(b"\r", b"\n")
         if rest is not None:
             self._message_ended = True
             self.requests += 1
-        if message and self._refusal is None:
+        if message and self._refusal is None and self._fault_of(decoder) is None:
             return Block(message)
         if rest is not None:
             return self.next_event()
         self.unfinished = True
+        return None
+
+    def _fault_of(self, decoder: DataDecoder) -> Reply | None:
+        """What is wrong with a message; of two faults the same one however it was cut."""
+        if self._is_over(decoder.size):
+            return _TOO_LARGE
+        if decoder.bare_newline and self.bare_newline == "reject":
+            return _BARE_NEWLINE
         return None
 
     def _is_over(self, size: int) -> bool:
