@@ -32,6 +32,11 @@ _VALID_NAME: Final = re.compile(rb"%b++" % _NAME)
 # A continuation of white space alone is obsolete (RFC 5322, 4.2), and some take it for the end.
 _NO_FOLD: Final = re.compile(rb"\n(?![ \t]++[^\n])")
 
+# Encoded words of a value, with nothing but white space between them, which is not shown (RFC 2047,
+# 6.2). They are given to the standard library together: some programs part a character there.
+_WORD: Final = r"=\?[^?\s]++\?[bBqQ]\?[^?\s]*+\?="
+_ENCODED: Final = re.compile(rf"{_WORD}(?>[ \t]++{_WORD})*+")
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -50,6 +55,11 @@ class Field:
     def value(self) -> bytes:
         """The value, unfolded (RFC 5322, 2.2.3), without the spaces and tabs around it."""
         return _value(self.raw[len(self.name) :])
+
+    @property
+    def text(self) -> str:
+        """The value as people read it: see `Header.text`."""
+        return _text(self.value)
 
 
 class Header:
@@ -125,6 +135,19 @@ class Header:
     def count(self, name: str | bytes) -> int:
         """Return how many fields have this name."""
         return len(_pattern(_name(name)).findall(b"\n" + self._raw))
+
+    def text(self, name: str | bytes, default: str = "") -> str:
+        r"""The value of the first field of this name, as people read it.
+
+        Encoded words (RFC 2047) and UTF-8 (RFC 6532) are decoded; what cannot be is shown by
+        U+FFFD, or as it stands. For looking at only: who wrote the field may have meant to
+        mislead whoever reads it.
+
+        >>> Header.parse(b"Subject: =?utf-8?q?caf=C3=A9?= =?iso-8859-1?b?6Q==?=\n").text("subject")
+        'caféé'
+        """
+        value = self.get(name)
+        return default if value is None else _text(value)
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
         """Write a field at the end.
@@ -256,6 +279,27 @@ def _end_of_fields(data: bytes | bytearray, line: int) -> int:
 def _pattern(name: bytes) -> re.Pattern[bytes]:
     """Match the fields of this name in LF + header; group 1 is what follows the name."""
     return re.compile(rb"\n(?i:%b)%b" % (re.escape(name), _AFTER_NAME))
+
+
+def _text(value: bytes) -> str:
+    text = value.decode("utf-8", "replace")
+    return _ENCODED.sub(_decoded, text) if "=?" in text else text
+
+
+def _decoded(words: re.Match[str]) -> str:
+    from email.errors import HeaderParseError  # there are plugins that look at no header
+    from email.header import decode_header
+
+    text = ""
+    try:
+        for part, charset in decode_header(words[0]):
+            try:
+                text += part if isinstance(part, str) else part.decode(charset, "replace")
+            except (LookupError, ValueError):  # no charset that we know, or none for text
+                text += part.decode("ascii", "replace")
+    except HeaderParseError:  # base64 that is none
+        return words[0]
+    return text
 
 
 def _value(after_name: bytes) -> bytes:

@@ -391,3 +391,47 @@ def test_changes_touch_no_other_field(
         assert header.get("New") == first
     fields_now = list(Header.parse(bytes(header)))
     assert [f for f in fields_now if f.name not in (name.encode(), b"New")] == others
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (b"plain", "plain"),
+        (b"caf\xc3\xa9", "caf\u00e9"),
+        (b"caf\xe9", "caf\ufffd"),
+        (b"=?utf-8?q?caf=C3=A9_au?= lait", "caf\u00e9 au lait"),
+        (b"=?UTF-8?B?Y2Fmw6k=?=", "caf\u00e9"),
+        (b"a =?utf-8?q?b?= =?iso-8859-1?q?=E9?=\n =?utf-8?q?c?= d", "a b\u00e9c d"),
+        (b"=?utf-8?q?caf=C3?= =?utf-8?q?=A9?=", "caf\u00e9"),  # a character in two words
+        (b"\\u20ac =?utf-8?q?x?= \xe2\x82\xac", "\\u20ac x \u20ac"),
+        (b"=?utf-8?b?a?= x", "=?utf-8?b?a?= x"),
+        (b"=?no-such?q?abc=FF?=", "abc\ufffd"),
+        (b"=?rot13?q?abc?=", "abc"),
+        (b"=?idna?q?a..b?=", "a..b"),
+        (b"=?utf-8?q?=FF?=", "\ufffd"),
+        (b"1 =? 2 ?= 3", "1 =? 2 ?= 3"),
+    ],
+)
+def test_text(value: bytes, text: str) -> None:
+    """Encoded words and UTF-8 are decoded, and what is neither stays or is shown by U+FFFD."""
+    header = Header.parse(b"Subject: " + value + b"\n")
+    assert header.text("subject") == text
+    assert [field.text for field in header] == [text]
+
+
+def test_text_of_no_field() -> None:
+    """Where there is no such field the default is given."""
+    assert (Header().text("subject"), Header().text("subject", "none")) == ("", "none")
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"=?", b"?=", b"?", b"utf-8", b"q", b"b", b"=C3=A9", b" ", b"w6k=", b"x"])
+        | st.binary(max_size=3),
+        max_size=12,
+    )
+)
+def test_any_text(parts: list[bytes]) -> None:
+    """Whatever a client wrote, there is a text."""
+    value = b"".join(parts).translate(None, b"\n")
+    assert isinstance(Header.parse(b"Subject: " + value + b"\n").text("subject"), str)
