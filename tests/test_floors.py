@@ -1,6 +1,7 @@
 """The floors of the house: who may import whom, and what the lower floors do without."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -84,6 +85,14 @@ def imports(module: str, *, everywhere: bool = True) -> set[str]:
             names = {f"{source}.{alias.name}" for alias in node.names}
             found |= (names & MODULES.keys()) or {source}
     return found
+
+
+def test_the_page_names_every_room() -> None:
+    """The table of docs/explanation/design.md has each floor with all its rooms."""
+    page = (Path(__file__).parent.parent / "docs/explanation/design.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([0-4]) \w+ \| ([^|]+) \|", page, re.MULTILINE)
+    named = {int(floor): sorted(re.findall(r"`(\w+)`", rooms)) for floor, rooms in rows}
+    assert named == {floor: sorted(rooms.split()) for floor, rooms in FLOORS.items()}
 
 
 def test_imports_are_read() -> None:
