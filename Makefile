@@ -83,7 +83,7 @@ fuzz: $(FUZZER)  ## fuzz all that reads bytes from outside (SECONDS=60)
 soak: $(TOOLS)  ## hours of mixed load with faults, and what it leaves behind (MINUTES=20)
 	@$(BIN)/python -m tests.soak --minutes $(MINUTES) $(ARGS)
 
-audit: $(AUDITOR)  ## look for holes: in our code, in what we install, in what the wheel holds
+audit: $(AUDITOR)  ## look for vulnerabilities: in our code, in what we install, in the wheel
 	@$(BIN)/ruff check --select S --ignore S101
 	@$(BIN)/pip-audit --disable-pip --no-deps --progress-spinner off -r constraints.txt
 	@rm -rf .cache/wheel

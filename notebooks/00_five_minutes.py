@@ -66,7 +66,7 @@ class Ours(Plugin):
     """Take mail for our domain."""
 
     def hook_rcpt(self, transaction, recipient, params):
-        return OK if recipient.host == b"example.com" else DECLINED
+        return OK if recipient.host.lower() == b"example.com" else DECLINED
 
 
 async with smtp(Gone(), Ours()) as client:

@@ -241,8 +241,8 @@ print(await reply_to(Forgetful()))
 
 # %% [markdown]
 # What the log says is shown below the output. `None` counts as `DECLINED`: a slip does not let
-# mail in. The cure is in the text: return a constant. One that the hook does not take is told in
-# the same way:
+# mail in. The cure is in the text: return a constant. One that the hook does not take is
+# reported in the same way:
 
 # %%
 from qpsdk import DENY_DISCONNECT
@@ -303,7 +303,7 @@ except PluginError as error:
 
 # %% tags=["program"]
 class Doorkeeper(Plugin):
-    """Keep out who lies, and take what is ours."""
+    """Keep out liars, and take what is ours."""
 
     def hook_helo(self, connection, host):
         if host.lower() == b"mx.example.com":

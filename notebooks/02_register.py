@@ -81,9 +81,9 @@ async with smtp("__main__.Limit 2", TakeAll()) as client:
     await recipients(client, "ann", "ben", "cat")
 
 # %% [markdown]
-# It answers `DENYSOFT`, *not now*, and a client sends to the rest in its next message: RFC 5321
-# asks that of it. And it answers `DECLINED` where it has no objection: whether there is an Ann is
-# not its business. `qp` is the host, which the plugin may use; more of it below.
+# It answers `DENYSOFT`, *not now*, and a client tries the rest again later. And it answers
+# `DECLINED` where it has no objection: whether there is an Ann is not its business. `qp` is the
+# host, which the plugin may use; more of it below.
 #
 # ## Wrong words
 #
@@ -115,9 +115,9 @@ await load("__main__.Limit 2 3")
 await load("__main__.Limit two")
 
 # %% [markdown]
-# Refused as well, since a `ValueError` in `register` is told as a mistake in the line. But that
-# text is for who knows Python. Whoever reads it runs a mail server, perhaps at night. Tell what
-# would be right:
+# Refused as well, since a `ValueError` in `register` is reported as a mistake in the line. But that
+# text is for someone who knows Python. Whoever reads it runs a mail server, perhaps at night. Tell
+# what would be right:
 
 
 # %%
@@ -240,7 +240,7 @@ from qpsdk import DECLINED, DENYSOFT, LOGINFO, OK, Plugin
 
 
 class Limit(Plugin):
-    """Take so many recipients in one message; more for who is in limit_exempt."""
+    """Take so many recipients in one message; more for those in limit_exempt."""
 
     def register(self, qp, most="100", *, bounces="1"):
         self.most = number("MOST", most)
@@ -297,7 +297,7 @@ from qpsdk import DENY, DENY_DISCONNECT
 
 
 class Guesses(Plugin):
-    """Hang up on who guesses addresses."""
+    """Hang up on clients who guess addresses."""
 
     def __init__(self):
         super().__init__()
@@ -326,7 +326,7 @@ async with smtp(plugin) as honest:
 
 # %%
 class Guesses(Plugin):
-    """Hang up on who guesses addresses."""
+    """Hang up on clients who guess addresses."""
 
     def hook_rcpt(self, transaction, recipient, params):
         if recipient.user == b"ann":

@@ -99,10 +99,10 @@ for data in hostile:
     print(data, "->", decode(data))
 
 # %% [markdown]
-# All are taken. `int` reads what a person may write in Python, `-1` counts from the end, and
-# nobody has looked at the comma. That does no harm until another program reads the same bytes in
-# another way: then each sees another message, and who wrote them chooses what is checked and what
-# is delivered. The specification allows one encoding for each string. So be as strict:
+# All are taken. `int` reads what a person may write in Python, `-1` counts from the end, and nobody
+# has looked at the comma. That does no harm until another program reads the same bytes in another
+# way: then each sees another message, and whoever wrote them chooses what is checked and what is
+# delivered. The specification allows one encoding for each string. So be as strict:
 
 
 # %% tags=["program"]
@@ -241,9 +241,9 @@ for first in range(len(data) + 1):
 print("wherever it is cut, the same three strings")
 
 # %% [markdown]
-# And if somebody announces a terabyte? Who waits for it with a growing buffer has been attacked
-# with a dozen bytes. So say what you are ready to hold. The decoder refuses at the first digit
-# that goes too far; no byte of the string has come yet:
+# And if somebody announces a terabyte? Whoever waits for it with a growing buffer has been attacked
+# with a dozen bytes. So say what you are ready to hold. The decoder refuses at the first digit that
+# goes too far; no byte of the string has come yet:
 
 # %%
 decoder = netstring.Decoder(limit=1000)
@@ -253,8 +253,8 @@ except NetstringError as error:
     print(type(error).__name__, "-", error)
 
 # %% [markdown]
-# A `Scanner` holds nothing at all: it tells what it meets and passes the bytes on, so a string may
-# be larger than the memory. To send such a one, write its `head`, then blocks, then a comma.
+# A `Scanner` holds nothing at all: it reports what it meets and passes the bytes on, so a string
+# may be larger than the memory. To send such a one, write its `head`, then blocks, then a comma.
 
 # %%
 scanner = netstring.Scanner()

@@ -80,7 +80,7 @@ explain(package, package=True)
 # %% [markdown]
 # That is the whole protocol in one direction: lengths are bold, what they count is shaded, and
 # on the left is the offset. `package=True` says what it is meant to be. So what is missing is
-# told, as here, where the outer netstring was forgotten:
+# reported, as here, where the outer netstring was forgotten:
 
 # %%
 explain(inside, package=True)
@@ -303,9 +303,9 @@ print(len(fake.messages), "messages for Ann")
 # %% [markdown]
 # Ann has it twice. Not to send it again might have meant: not at all. There is no third way; no
 # protocol can have one. Mail prefers twice to never, but no more often than it must. So a plugin
-# that has sent the last byte and got no answer must not hand the message to another server by
-# itself, and must not say `DECLINED`, which means *somebody else, please*. It says `DENYSOFT`. The
-# client, which still has the message, comes again later:
+# that has sent the last byte and got no answer says `DENYSOFT`, and the client, which still has the
+# message, comes again later. What `DECLINED` would do, [chapter 7](07_when_things_go_wrong.md)
+# tries.
 
 # %%
 fake = FakeQMQPServer()

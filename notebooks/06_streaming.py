@@ -198,7 +198,7 @@ for megabytes in 1, 2, 4, 8:
     print(f"{megabytes} MB to forward: {most:.0f} MB in use")
 
 # %% [markdown]
-# Twice is better than three times, and as bad: it grows with the message. Why? `write` never
+# Twice is better than three times, and just as bad: it grows with the message. Why? `write` never
 # waits. It puts the block into the stream's buffer and returns, so the loop reads the whole spool
 # into that buffer before the server has taken its first byte. (Twice, because the other end of a
 # connection in memory has a buffer here, too.)
@@ -261,7 +261,7 @@ for naive, streamed in zip(fake.messages[::2], fake.messages[1::2], strict=True)
 print(len(fake.messages), "packages, in pairs the same to the byte")
 
 # %% [markdown]
-# The sizes are around that of a block, where such code goes wrong.
+# Some of the sizes are around that of a block, where such code goes wrong.
 #
 # ## A server that interrupts
 #

@@ -424,7 +424,7 @@ assert await trial_of_two(reject("no")) == (0, 0)
 # %% [markdown]
 # The other lines:
 #
-# - An envelope that QMQP cannot carry is no server's fault, so it is told before one is tried.
+# - An envelope that QMQP cannot carry is no server's fault, so it is reported before one is tried.
 # - An answer ends the loop, too: after a `D` nobody else is asked. (After a `Z` somebody may be, if
 #   the line in `config/plugins` says so: exercise 3.)
 # - `answer` logs what was said, and in how many milliseconds. A server that hangs a little more
@@ -513,7 +513,7 @@ class QMQPForward(QMQPForward):
         io_timeout: str = str(qmqp.IO_TIMEOUT),
         session_timeout: str = "",
     ) -> None:
-        """Check the arguments: what cannot be meant refuses to start."""
+        """Check the arguments: what cannot be meant stops the host from starting."""
         if more:
             self.log(LOGWARN, "ignoring arguments after the port:", *more)
         self.servers = qmqp.ServerList(
@@ -549,7 +549,7 @@ await trial(drip(delay=0.05), f"{FORWARD} connect_timeout=0.1 session_timeout=0.
 # The last one dripped a byte every twentieth of a second, well within any `io_timeout`. Its message
 # is one that will come twice: the server has it, and did not manage to say so in time.
 #
-# What cannot work is told at once:
+# What cannot work is reported at once:
 
 # %%
 from qpsdk import PluginError

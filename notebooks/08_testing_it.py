@@ -15,7 +15,7 @@
 #
 # You learn to test a plugin: one hook, a dialogue, a server that misbehaves, every message there
 # is, and what holds for all plugins. You should know [streaming](06_streaming.md). In the end a
-# forwarder that was written in a hurry has lost its four mistakes, each to another kind of test.
+# forwarder that was written in a hurry has lost its four mistakes, to three kinds of test.
 
 # %%
 import qpsdk
@@ -355,7 +355,7 @@ change("[message]", "transaction.message_blocks()")
 pytest()
 
 # %% [markdown]
-# All of them, and nobody asked for a network.
+# All pass, and none needed a network.
 #
 # ## A dialogue as a file
 #

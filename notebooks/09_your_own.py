@@ -119,7 +119,7 @@ class RecipientLimit(Plugin):
     def hook_rcpt(
         self, transaction: Transaction, recipient: Address, params: Parameters
     ) -> Result:
-        """Put off a recipient too many: a client sends to it in its next message."""
+        """Put off a recipient too many: a client tries it again later."""
         if len(transaction.recipients) >= self.most:
             return DENYSOFT, "too many recipients"
         return DECLINED

@@ -164,7 +164,7 @@ def wait_for(text, times=1):
 #
 # A *config directory* has a file for each setting. These five are the least for a host that
 # strangers reach: its name, where it listens, whose mail it takes, who decides, and how much it
-# tells. This one was written in a hurry:
+# logs. This one was written in a hurry:
 
 # %% tags=["static"]
 write("config/me", "mx.example.com\n")
@@ -400,10 +400,10 @@ _, connection = re.findall(r"\[(\w+)\].*you@example.org", Path("log").read_text(
 sh(f"grep {connection} log")
 
 # %% [markdown]
-# How much is told is `config/loglevel`. The levels are those of syslog: LOGEMERG, LOGALERT,
+# How much is logged, `config/loglevel` says. The levels are those of syslog: LOGEMERG, LOGALERT,
 # LOGCRIT, LOGERROR, LOGWARN, LOGNOTICE, LOGINFO, LOGDEBUG. Without the file it is LOGWARN: silence,
-# unless somebody has to do something. LOGINFO has a few lines for each message, and LOGDEBUG an
-# answer of each plugin. The host takes it up by itself: when you need to know more, you need no
+# unless somebody has to do something. LOGINFO has a few lines for each message, and LOGDEBUG every
+# answer of every plugin. The host takes it up by itself: when you need to know more, you need no
 # restart.
 
 # %% tags=["static"]
@@ -439,7 +439,7 @@ wait_for("LOGNOTICE reloaded")
 sh("tail -2 log")
 
 # %% [markdown]
-# Who was connected is served on by the plugins as they were; the next client gets the new ones.
+# Clients that are connected stay with the plugins as they were; the next one gets the new ones.
 #
 # ## HAProxy before it
 #
@@ -639,7 +639,7 @@ sh("grep Listen units/qpsdk.socket")
 sh("grep -E '^(Dynamic|ExecReload|Restart=|ProtectS|NoNew)' units/qpsdk.service")
 
 # %% [markdown]
-# The port stays open while the host restarts, so no client is ever refused; the host may write to
+# The port stays open while the host restarts, so a restart refuses no client; the host may write to
 # one folder, and its log goes to the journal. [Run under systemd](../how-to/run-under-systemd.md)
 # has the commands from day to day.
 #
@@ -650,8 +650,8 @@ sh("grep -E '^(Dynamic|ExecReload|Restart=|ProtectS|NoNew)' units/qpsdk.service"
 # 2. From an address that is not yours, a message to somebody else's domain is refused with 550.
 #    With a proxy before the host, by way of the proxy.
 # 3. From outside, a message to you arrives. Its `Received` fields name the client, not your proxy.
-# 4. With the server behind it stopped, the client is told 452. When it is back, 250: so it knows
-#    the host, and nobody is refused for good.
+# 4. With the server behind it stopped, the client is told 452. When it is back, 250: then
+#    Postfix knows the host, and nobody is refused for good.
 # 5. `databytes` is no larger than what the server behind takes, and the disk has room for what
 #    comes at the same time.
 # 6. You have found one message in the log by its sender, and all else by its connection's id.

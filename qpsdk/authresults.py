@@ -41,8 +41,8 @@ def authentication_results(transaction: Transaction, authserv_id: str) -> str:
 def rename_forged(header: Header, names: Collection[str]) -> int:
     """Rename the fields that say they are ours; how many they were (RFC 8601, 5).
 
-    Those of others stay: their reader has to know whom to trust. A field whose author cannot be
-    told at a glance may be read as ours by somebody, so it is renamed, too.
+    Those of others stay: their reader has to know whom to trust. A field whose author is not
+    clear at a glance may be read as ours by somebody, so it is renamed, too.
 
     Args:
         names: What we are called.

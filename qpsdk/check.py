@@ -111,7 +111,7 @@ def _is_there(config: Config, name: str) -> bool:
     try:
         return bool(config.lines(name))
     except ConfigError:
-        return True  # but broken, which is told
+        return True  # but broken, which is reported
 
 
 def _spool(path: Path, perms: int) -> Iterator[Finding]:
@@ -141,7 +141,7 @@ def _plugins(config: Config) -> Iterator[Finding]:
                 told = f"{config.resolve(line.text)} is no folder, so no plugin is found there"
                 yield Finding(False, str(config.error("plugin_dirs", line, told)))
     except ConfigError:
-        return  # told with the settings
+        return  # reported with the settings
     if not lines:
         yield _warning(config, "plugins", "no plugin is named, so every recipient is put off")
         return

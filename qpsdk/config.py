@@ -280,7 +280,7 @@ class Config:
         """The state of every file that there is, or that was looked for."""
         states = _scan(self._root)
         if self._control is not None:
-            with suppress(ConfigError):  # told with its place when all is read
+            with suppress(ConfigError):  # reported with its place when all is read
                 states |= _scan(self._control)
         return states | {path: _state(path) for path in self._seen if path not in states}
 

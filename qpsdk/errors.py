@@ -15,7 +15,7 @@
     ├── StreamError (OSError)            the connection failed under us
     │   ├── StreamConnectError           it was never made
     │   ├── StreamTimeoutError           it made no progress for too long
-    │   └── StreamInterruptedError       the one who waits for it is wanted elsewhere
+    │   └── StreamInterruptedError       a read was interrupted: the session is to do something else
     ├── QMQPError
     │   ├── QMQPEnvelopeError            QMQP cannot carry this envelope; nothing was sent
     │   ├── QMQPPackageError             a client's package is malformed, and where

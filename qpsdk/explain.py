@@ -113,7 +113,8 @@ _HTML: Final = {
     "label": "opacity:.8;font-style:italic",
     "fault": "font-weight:bold;background:rgba(230,40,40,.3)",
 }
-"""And in HTML: the page's own colours on see-through ones, so that light and dark pages do."""
+"""And in HTML: the page's own colours on see-through ones, so that it suits light and dark
+pages."""
 
 
 @dataclass(frozen=True, slots=True)

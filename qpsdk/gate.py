@@ -8,12 +8,13 @@ if TYPE_CHECKING:
     from qpsdk.dispatcher import Work
 
 PATIENCE: Final = 30.0
-"""Seconds that a message waits for its turn. With the time limit of the hook after that, a client
-has its answer within the ten minutes that it waits for one (RFC 5321, 4.5.3.2.6)."""
+"""Seconds that a message waits for its turn. A client waits ten minutes for its answer (RFC 5321,
+4.5.3.2.6): this and one plugin at `queue`, which has nine, fit into them. What plugins at
+`data_post` take, or a second one at `queue`, comes on top."""
 
 
 class Gate:
-    """A gate that those go through first who came first.
+    """A gate through which those who came first go first.
 
     Attributes:
         limit: How many may be inside; 0 for any number.

@@ -55,8 +55,8 @@ class Effect:
 
         Args:
             me: The host's name.
-            message: The text that the plugin gave, of any number of lines; str() of what is none,
-                such as an exception.
+            message: The text that the plugin gave, of any number of lines; anything else, such as
+                an exception, is shown by str().
         """
         if not message or (self.fixed and self.code != 421):
             if me not in self._ready:

@@ -164,8 +164,8 @@ class Host:
     def parse_config(self, name: str, parse: Callable[[Iterator[str]], _T]) -> _T:
         """What `parse` makes of the values of a setting; made again only when they change.
 
-        Call it in `register`, so that wrong values refuse to start, and again wherever they are
-        used. Of a change that is wrong the log is told, and what was before stays.
+        Call it in `register`, so that wrong values stop the host from starting, and again wherever
+        they are used. A change that is wrong is logged, and what was before stays.
 
         Args:
             parse: Takes the values in order, as many as it needs; a class such as `AddressList`,
@@ -259,7 +259,7 @@ class Host:
     def refresh(self) -> None:
         """Take up what has changed in the config directory, looked at once a second at most.
 
-        A broken edit is told, and changes nothing.
+        A broken edit is reported, and changes nothing.
         """
         now = self.clock()
         if abs(now - self._looked) < RECHECK:  # a clock may be set back

@@ -44,7 +44,7 @@ class Intake:
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._engine = engine
         self._settings = settings
-        self._hooks = verdicts.hooks  # not even asked about are the silent ones nobody has
+        self._hooks = verdicts.hooks  # hooks that send nothing and that no plugin has are skipped
         self._host = host
 
     def shortage(self, params: Mapping[str, str]) -> Reply | None:

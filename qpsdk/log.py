@@ -61,7 +61,7 @@ class Reader:
         method: What it reads a line with.
         maxlevel: It is offered lines up to this level, whatever `config/loglevel` lets be
             written; None for those that `config/loglevel` does.
-        failing: True while it fails: that is told once, not with each line.
+        failing: True while it fails: that is reported once, not with each line.
     """
 
     __slots__ = ("failing", "maxlevel", "method", "plugin")
@@ -129,7 +129,7 @@ SLOW: Final = 1.0
 
 
 def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
-    """Whether a plugin took the line. That it fails is told when it begins to."""
+    """Whether a plugin took the line. That it fails is reported when it begins to."""
     problem, error, constant = "", None, DECLINED
     connection, transaction, hook, plugin = at
     started = time.perf_counter()
@@ -148,7 +148,7 @@ def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
         problem = f"held up all connections for {seconds:.1f} s"
     if problem and not reader.failing and logger.isEnabledFor(_NUMBERS[LOGERROR]):
         own = Scene(at.connection, at.transaction, "logging", reader.plugin)
-        _write(LOGERROR, f"{problem}; not told again until it works", own, error)
+        _write(LOGERROR, f"{problem}; not reported again until it works", own, error)
     reader.failing = bool(problem)
     return constant is OK
 

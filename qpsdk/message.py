@@ -208,7 +208,7 @@ class Transaction:
         return self._handed_over or self.in_thread
 
     def on_hand_over(self, callback: Callable[[], None] | None) -> None:
-        """Have the host call back when that happens: it then stops counting time."""
+        """Set what is called at the hand-over: the host then stops counting time."""
         self._on_hand_over = callback
 
     # The message as it arrives

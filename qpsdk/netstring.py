@@ -189,7 +189,7 @@ class End(NamedTuple):
 
 
 class Scanner:
-    """Takes a run of netstrings in any slices and tells what it meets, holding no string.
+    """Takes a run of netstrings in any slices and reports what it meets, holding no string.
 
     Strings of any size pass through in pieces, so that netstrings inside a netstring are
     read by feeding the outer one's pieces to an inner scanner.

@@ -98,7 +98,8 @@ class Plugin:
         """Called once, with the host and the words of the line in `config/plugins`.
 
         ``word`` comes as a positional argument, ``key=value`` as a keyword argument. A word
-        that this method does not take refuses to start, so say in the signature what you take.
+        that this method does not take stops the host from starting, so say in the signature what
+        you take.
         """
 
     def shutdown(self) -> Awaitable[None] | None:

@@ -82,7 +82,7 @@ class Session:
         self._verdicts = verdicts = Verdicts(connection, dispatcher, settings.me, observer)
         self._ask, self._reply, self._log = verdicts.ask, verdicts.reply, verdicts.log
         self._authentication = Authentication(verdicts, dispatcher, settings, host)
-        self._hooks = dispatcher.hooks  # not even asked about are the silent ones nobody has
+        self._hooks = dispatcher.hooks  # hooks that send nothing and that no plugin has are skipped
         self._host = host
         self._settings = settings
         unparsed = _unparsed(self._hooks)

@@ -258,9 +258,9 @@ _TABLE: Final = (
     ),
     Setting(
         "proxy_networks",
-        "Proxies before this host, as in relayclients, or `unix:` for who comes by a unix socket:"
-        " each of their connections has to begin with a PROXY header (version 1 or 2), and the"
-        " client that it names is believed.",
+        "Proxies before this host, as in relayclients, or `unix:` for whoever comes by a unix"
+        " socket: each of their connections has to begin with a PROXY header (version 1 or 2), and"
+        " the client that it names is believed.",
         read_proxy,
         several=True,
         hook=False,

@@ -239,6 +239,22 @@ def test_commands_of_the_page() -> None:
     assert [o.publish for o in options] == [False, False, False, True]
 
 
+def test_what_pages_say_of_the_numbers() -> None:
+    """The words about large messages hold for the published run."""
+    docs = hosts.ROOT / "docs"
+    published = json.loads((docs / "assets/benchmarks.json").read_text("utf-8"))
+    (large,) = (load for load in published["loads"] if load["name"] == "10mb")
+    ours = large["hosts"]["qpsdk"]
+    design = " ".join((docs / "explanation/design.md").read_text("utf-8").split())
+    assert "10 MB pass more than ten times as fast as through aiosmtpd, and in half of" in design
+    assert large["ratios"]["aiosmtpd"]["median"] > 10
+    assert large["hosts"]["aiosmtpd-uvloop"]["peak_mb"] > 2 * ours["peak_mb"]
+    page = (docs / "explanation/benchmarks.md").read_text("utf-8")
+    assert "is slower than a host that streams" in page
+    assert "it is slower than our host" in page
+    assert all(large["hosts"][name]["rate"] < ours["rate"] for name in ("bare", "smtp-sink"))
+
+
 def test_what_is_kept(tmp_path: Path) -> None:
     """A run is kept under its time."""
     path = command.keep({"time": "2026-01-02T03:04:05Z", "left_out": {}}, tmp_path / "bench")

@@ -100,6 +100,14 @@ def imports(module: str, *, everywhere: bool = True) -> set[str]:
     return found
 
 
+def test_the_page_names_every_room() -> None:
+    """The table of docs/explanation/design.md has each floor with all its rooms."""
+    page = (Path(__file__).parent.parent / "docs/explanation/design.md").read_text("utf-8")
+    rows = re.findall(r"^\| ([0-4]) \w+ \| ([^|]+) \|", page, re.MULTILINE)
+    named = {int(floor): sorted(re.findall(r"`(\w+)`", rooms)) for floor, rooms in rows}
+    assert named == {floor: sorted(rooms.split()) for floor, rooms in FLOORS.items()}
+
+
 def test_imports_are_read() -> None:
     """The reading itself works: on relative, absolute and nested imports."""
     assert "qpsdk.errors" in imports("qpsdk.header")

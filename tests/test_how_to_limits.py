@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from qpsdk.address import MAX_ADDRESS, MAX_DOMAIN
 from qpsdk.settings import SETTINGS
+from qpsdk.smtp.limits import MAX_AUTH_LINE, MAX_COMMAND_LINE, MAX_RECEIVED
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "docs" / "how-to" / "limits.md").read_text()
@@ -37,6 +39,23 @@ def test_row(name: str) -> None:
         assert text.partition(" ")[2] in TESTS, text
 
 
+def test_fixed_limits() -> None:
+    """Those without a setting have the numbers of the program, and their replies stand in tests."""
+    section = PAGE.partition("## Limits that are fixed\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| [^|]+ \| ([\d,]+)(?: bytes)? \| (.*) \|$", section, re.MULTILINE)
+    assert [int(limit.replace(",", "")) for limit, _ in rows] == [
+        MAX_COMMAND_LINE,
+        MAX_AUTH_LINE,
+        MAX_ADDRESS,
+        MAX_DOMAIN,
+        MAX_RECEIVED,
+    ]
+    for _, told in rows:
+        (reply,) = re.findall(r"`([^`]+)`", told)
+        text = re.sub(r"^5\d\d [\d.]+ |(address|domain) is | octets$", "", reply)
+        assert text in TESTS, text
+
+
 def test_other_texts() -> None:
     """So do the lines of the log, but for their numbers and addresses."""
     for text in (
@@ -51,7 +70,7 @@ def test_other_texts() -> None:
         "cannot write to the spool: [Errno 28] min_free_disk is ",
         "clients are refused: ",
         "no client can be accepted: Too many open files",
-        "removed what a host has left that has died, files: ",
+        "removed spool files of a host that died: ",
         "times in ",
     ):
         assert text in PAGE

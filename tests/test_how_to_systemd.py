@@ -59,7 +59,7 @@ def test_every_block_is_known() -> None:
     [
         ("for up to 30 seconds", GRACE),
         ("grows up to 30 seconds", workers.LONGEST_DELAY),
-        ("does for 60 seconds", WATCHDOG),
+        ("does so for 60 seconds", WATCHDOG),
     ],
 )
 def test_numbers(text: str, seconds: float) -> None:

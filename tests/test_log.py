@@ -461,7 +461,7 @@ def test_reader_fails(answer: Any, problem: str, capsys: pytest.CaptureFixture[s
     assert second.texts == ["LOGERROR", "LOGWARN"]
     lines = [line for line in written(capsys) if not line.startswith("    ")]
     assert lines == [
-        f"LOGERROR (logging) p0: {problem}; not told again until it works",
+        f"LOGERROR (logging) p0: {problem}; not reported again until it works",
         "LOGERROR LOGERROR",
         "LOGWARN LOGWARN",
     ]

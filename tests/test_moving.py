@@ -40,8 +40,9 @@ function ask(key, self, hook, connection, params) {
 async function main() {
     const gone = plugin('gone'), keep = plugin('keep')
     const connection = { logerror() {}, transaction: { uuid: 'A.1' } }
-    for (const address of ['bob@example.org', 'carl@example.org']) {
-        await ask(address, gone, 'hook_rcpt', connection, [{ address }])
+    for (const address of ['bob@example.org', 'bob@EXAMPLE.org', 'carl@example.org']) {
+        const [user, host] = address.split('@')
+        await ask(address, gone, 'hook_rcpt', connection, [{ user, host: host.toLowerCase() }])
     }
     for (const key of ['kept', 'again']) {  // the second finds the file there
         const stream = Readable.from([Buffer.from('Subject: hello\\n')])
@@ -61,8 +62,9 @@ def test_plugins(tmp_path: Path) -> None:
     async def dialogue() -> None:
         plugins = ("gone", f"keep {tmp_path}")
         async with smtp(*plugins, config={"plugin_dirs": str(FOLDER)}) as client:
-            refused = await client.send(MESSAGE, recipients="bob@example.org")
-            assert str(refused) == "550 5.7.1 They no longer work here"
+            for gone in "bob@example.org", "bob@EXAMPLE.org":
+                refused = await client.send(MESSAGE, recipients=gone)
+                assert str(refused) == "550 5.7.1 They no longer work here"
             assert str(await client.send(MESSAGE, recipients="carl@example.org")) == (
                 "250 2.0.0 Kept"
             )
@@ -94,7 +96,8 @@ def aiosmtpd(folder: Path) -> dict[str, tuple[int, bytes]]:
         with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
             client.ehlo("client.example.org")
             client.mail("me@example.org")
-            said = {name: client.rcpt(f"{name}@example.org") for name in ("bob", "carl")}
+            recipients = "bob@example.org", "bob@EXAMPLE.org", "carl@example.org"
+            said = {recipient: client.rcpt(recipient) for recipient in recipients}
             return said | {"data": client.data(MESSAGE)}
 
     async def serve() -> dict[str, tuple[int, bytes]]:
@@ -111,8 +114,9 @@ def aiosmtpd(folder: Path) -> dict[str, tuple[int, bytes]]:
 def test_aiosmtpd_handler(tmp_path: Path) -> None:
     """The handler of aiosmtpd does what the two plugins do."""
     assert aiosmtpd(tmp_path) == {
-        "bob": (550, b"5.7.1 They no longer work here"),
-        "carl": (250, b"2.1.5 Recipient OK"),
+        "bob@example.org": (550, b"5.7.1 They no longer work here"),
+        "bob@EXAMPLE.org": (550, b"5.7.1 They no longer work here"),
+        "carl@example.org": (250, b"2.1.5 Recipient OK"),
         "data": (250, b"2.0.0 Kept"),
     }
     (kept,) = tmp_path.glob("*.eml")
@@ -140,6 +144,7 @@ def test_haraka_plugins(tmp_path: Path) -> None:
     )
     assert json.loads(ran.stdout) == {
         "bob@example.org": ["DENY", "They no longer work here"],
+        "bob@EXAMPLE.org": ["DENY", "They no longer work here"],
         "carl@example.org": ["OK"],
         "kept": ["OK", "Kept"],
         "again": ["DENYSOFT", "Try again later"],

@@ -62,7 +62,7 @@ PAGES: Final = {
     ),
     "errors": Page(
         "Errors",
-        "All exceptions that are raised on purpose. Who catches `QpsdkError` catches each of them.",
+        "All exceptions that are raised on purpose. `except QpsdkError` catches each of them.",
         "qpsdk.errors",
     ),
     "netstring": Page(

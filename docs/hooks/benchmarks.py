@@ -173,7 +173,7 @@ def bars(title: str, values: dict[str, list[float]]) -> str:
     """A picture of medians as bars, each with a line from the lowest to the highest value.
 
     It has no colours but the text's own and the accent of the site, so that it is as readable in
-    the dark; who does not see it is read its values.
+    the dark; whoever does not see it has its values read out.
     """
     scale = (WIDTH - LABEL - NUMBER) / (max(map(max, values.values())) or 1)
     spoken = "; ".join(f"{name} {median(found):,.0f}" for name, found in values.items())

@@ -228,8 +228,8 @@ def settings_page() -> str:
             "Each is a file of the config directory, a value a line; empty lines and lines that"
             " begin with `#` say nothing, and `$include FILE` stands for the lines of another"
             " file. The directory is looked at no more than once a second, and read again when"
-            " a file has changed: who is connected keeps the settings that it began with, and a"
-            " directory with a mistake in it changes nothing and is told in the log."
+            " a file has changed: whoever is connected keeps the settings that it began with, and a"
+            " directory with a mistake in it changes nothing and is reported in the log."
             " `qpsdk check --config DIR` says everything that is wrong with one.",
             "",
             *_table(("file", "meaning", "default", "a change is taken up by"), rows),

@@ -13,7 +13,7 @@ export function newLog(label, empty) {
   return log;
 }
 
-// Add a line, in JSON; who looks at the end goes on to see the end.
+// Add a line, in JSON; a reader who looks at the end goes on to see the end.
 export function write(log, line) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 40;
   log.append(drawn(JSON.parse(line)));

@@ -17,7 +17,7 @@ Show = Callable[[str, str], object]
 NAMES = vars(sys.modules["__main__"])
 """The names that cells share; a plugin in a cell is `__main__.Name`."""
 
-# Pyodide's lets others have their turn; but who sleeps in a hook is to be seen holding them up.
+# Pyodide's lets others have their turn; but a hook that sleeps is to be seen holding them up.
 time.sleep = getattr(time.sleep, "__wrapped__", time.sleep)
 
 

@@ -32,7 +32,7 @@ class TakeAll(Plugin):
 
 
 class Doorkeeper(Plugin):
-    """Keep out who lies, and take what is ours."""
+    """Keep out liars, and take what is ours."""
 
     def hook_helo(self, connection, host):
         if host.lower() == b"mx.example.com":

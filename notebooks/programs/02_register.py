@@ -7,7 +7,7 @@ from qpsdk.testing import smtp
 
 
 class Limit(Plugin):
-    """Take so many recipients in one message; more for who is in limit_exempt."""
+    """Take so many recipients in one message; more for those in limit_exempt."""
 
     def register(self, qp, most="100", *, bounces="1"):
         self.most = number("MOST", most)

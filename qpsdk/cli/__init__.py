@@ -36,7 +36,7 @@ __all__ = [
 
 
 def main() -> None:
-    """Run the command. A wrong set-up is told in one line, with exit status 2."""
+    """Run the command. A wrong set-up is reported in one line, with exit status 2."""
     try:
         app()
     except SetupError as error:

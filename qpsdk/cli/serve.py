@@ -33,8 +33,8 @@ def serve(
 ) -> None:
     """Run plugins on real mail, until SIGTERM or SIGINT.
 
-    On SIGHUP the host takes up what is new in the config directory and in the plugins there; who
-    is connected is served on, by the plugins as they were.
+    On SIGHUP the host takes up what is new in the config directory and in the plugins there;
+    clients that are connected stay with the plugins as they were.
     """
     from qpsdk import server
 

@@ -93,7 +93,7 @@ async def served(site: Path, listen: Endpoint, page: Page, smtp: Endpoint) -> As
 
     Args:
         site: The folder with the built site.
-        smtp: Where the host takes mail, which the page tells.
+        smtp: Where the host takes mail, which the page shows.
 
     Raises:
         SetupError: There is no site, or the address cannot be listened on.

@@ -11,7 +11,7 @@ It teaches where a plugin keeps what belongs to one client: `connection.notes`.
 
 from qpsdk import DECLINED, DENY_DISCONNECT, LOGINFO, Connection, Host, Plugin, Result
 
-HOST_LIMIT = 20  # the host itself sends a client away at this many bad commands
+HOST_LIMIT = 20  # the default of max_bad_commands, at which the host itself sends a client away
 
 
 class CountUnrecognizedCommands(Plugin):

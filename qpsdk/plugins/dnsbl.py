@@ -53,7 +53,6 @@ try:
 except ImportError:
     raise PluginError("dnsbl needs dnspython: pip install 'qpsdk[dns]'") from None
 
-HOOK_LIMIT = 30.0  # seconds; what the host lets a hook take, if the line has no timeout=
 MAX_CACHED = 10_000  # answers
 MAX_TTL = 24 * 60 * 60  # seconds; no list means a client's address for longer
 MAX_NO_TTL = 60 * 60  # seconds that a client which was not listed need not be looked up again
@@ -89,7 +88,7 @@ class Dnsbl(RejectMixin):
         """Check options and settings."""
         self.set_reject(reject, reject_type)
         # Cut off by the host, we would count as DENYSOFT.
-        self.lookup_timeout = seconds(lookup_timeout, self.options.timeout or HOOK_LIMIT)
+        self.lookup_timeout = seconds(lookup_timeout, self.time_limit("connect"))
         self.resolver = resolver(nameserver)
         self.cache: dict[tuple[str, str], Cached] = {}
         self.parse_config("dnsbl_allow", NetworkList)

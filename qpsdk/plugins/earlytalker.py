@@ -11,7 +11,7 @@ only throw out spam do not read what we answer.
 - `check_at`: before the greeting (`connect`, if it is left out), before the answer to `data`, or
   both. For `data` add `reject_type=disconnect`: else what was sent too early is read as commands,
   and each line of it answered.
-- `defer_reject=1`: who speaks before the greeting is refused at MAIL, so that the log has the
+- `defer_reject=1`: whoever speaks before the greeting is refused at MAIL, so that the log has the
   sender.
 - `reject`, `reject_type`: as in `RejectMixin`.
 
@@ -32,8 +32,6 @@ from qpsdk import (
     Result,
     Transaction,
 )
-
-HOOK_LIMIT = 30.0  # seconds; what the host lets a hook take, if the line has no timeout=
 
 BEFORE_GREETING = "You have started to speak before the greeting"
 BEFORE_DATA = "You have started to send the message before you were told to"
@@ -58,7 +56,7 @@ class EarlyTalker(RejectMixin):
             self.wait = float(wait)
         except ValueError:
             self.wait = -1
-        limit = self.options.timeout or HOOK_LIMIT  # cut off by the host, we would refuse all
+        limit = self.time_limit("connect")  # cut off by the host, we would refuse all
         if not 0 <= self.wait < limit:
             raise ValueError(f"wait={wait}: write a number of seconds below {limit:g}")
         if not set(check_at.split(",")) <= {"connect", "data"}:
@@ -86,7 +84,7 @@ class EarlyTalker(RejectMixin):
         return self.get_reject(transaction.connection, BEFORE_DATA)
 
     def hook_mail(self, transaction: Transaction, sender: Address, params: Parameters) -> Result:
-        """Refuse now who spoke before the greeting."""
+        """Refuse now a client that spoke before the greeting."""
         connection = transaction.connection
         early = connection.notes.get("earlytalker")
         if not self.defer_reject or not early or self.is_immune(connection):

@@ -9,8 +9,8 @@ Client, sender and recipient together are what is known or not. Of the client it
 since large senders try again from a neighbour: /24 of IPv4, /64 of IPv6.
 
 - `black_timeout`: seconds for which those who are new are put off; 300 if it is left out.
-- `grey_timeout`: seconds after that, in which who comes again is taken, and known from then on;
-  24 hours. Who does not come then is new again.
+- `grey_timeout`: seconds after that, in which whoever comes again is taken, and known from then on;
+  24 hours. Whoever does not come then is new again.
 - `white_timeout`: seconds for which those are known who do not write, or up to a tenth longer; 36
   days.
 - `remote_ip`, `sender`, `recipient`: 0 leaves that out of the three.
@@ -56,7 +56,7 @@ NOTE = "greylisting"
 
 
 class Greylisting(RejectMixin):
-    """Answer DENYSOFT to who is new."""
+    """Answer DENYSOFT to those who are new."""
 
     def register(
         self,

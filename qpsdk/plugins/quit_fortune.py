@@ -5,7 +5,7 @@ In `config/plugins`::
     quit_fortune [PROGRAM]
 
 PROGRAM is run with `-s` (short); `fortune` if it is left out, and where that is not installed
-the sayings are the lines of `config/fortunes`. Only clients that greet with HELO get one: who
+the sayings are the lines of `config/fortunes`. Only clients that greet with HELO get one: what
 says EHLO is a program without humour.
 
 It teaches `@blocking`, for a hook that must wait for something outside, and `connection.respond`

@@ -21,7 +21,7 @@ class RcptOk(Plugin):
     """Accept what is for a domain of ours, or comes from a relay client."""
 
     def register(self, qp: Host) -> None:
-        """Check the settings: a wrong value refuses to start."""
+        """Check the settings: a wrong value stops the host from starting."""
         for name in FILES:
             self.parse_config(name, domains)
 

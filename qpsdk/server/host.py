@@ -35,8 +35,8 @@ from qpsdk.stream import Endpoint
 from qpsdk.verdicts import Observer
 
 ACCEPT_AT_A_TURN = 1
-"""Connections that asyncio accepts before those that stand have their turn. It tries so many times
-also where the process is out of descriptors, and each that fails comes again a second later."""
+"""How many connections asyncio accepts before it serves the others. It also tries that often when
+descriptors have run out, and each failure is retried a second later."""
 
 FAREWELL = 5.0
 """Seconds that plugins then have for the last hooks of a connection that was cut off."""

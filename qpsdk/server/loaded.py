@@ -57,7 +57,7 @@ class Loaded:
             self.lend_log()
             path = self.host.spool.path  # made now, so that a wrong one is told at the start
             if left := self.host.spool.remove_orphans():
-                log(LOGWARN, f"{path}: removed what a host has left that has died, files: {left}")
+                log(LOGWARN, f"{path}: removed spool files of a host that died: {left}")
             if self.host.settings.store:
                 await self.host.store.open()
             if "post_fork" in self.dispatcher.hooks:

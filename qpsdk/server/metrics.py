@@ -3,10 +3,10 @@
 ``/metrics`` is what `qpsdk.meter` has counted, in the format of Prometheus. ``/healthz`` is 200
 ``ready``; 503 ``draining`` from the moment that the host is told to stop; or 503 ``busy`` where
 the event loop does not answer within a second. A queue server that is down does not count: the host
-still answers, with 451, and so would all the others whom a balancer might ask in its place.
+still answers, with 452, and so would all the others whom a balancer might ask in its place.
 
 Both are served from a thread by the standard library's HTTP server, so that they answer even when
-a plugin holds up the event loop. There is no password: listen on an inner address.
+a plugin holds up the event loop. There is no password: listen on an internal address.
 
 Each worker process listens on a port of its own, the first on the one of `config/metrics`, the
 next on the one after it, and so on. So each shows its own numbers, and Prometheus adds them up.

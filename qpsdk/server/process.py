@@ -153,7 +153,7 @@ def watched(server: Server, worker: int = 0) -> contextlib.AbstractAsyncContextM
 
 
 def _tell_nobody(endpoint: Endpoint) -> None:
-    """The supervisor tells where we listen, once for all workers."""
+    """The supervisor says where we listen, once for all workers."""
 
 
 def stop_signal() -> asyncio.Event:

@@ -81,7 +81,7 @@ async def send(
         StreamConnectError: There is no connection. Nothing was sent.
         QMQPBodyError: The file has changed while it was read. The server must discard it.
         StreamError: The connection failed before the package was whole; so it was discarded.
-        QMQPResponseError: So did the server, or it answered something that is no response.
+        QMQPResponseError: The server closed without an answer, or answered what is no response.
         QMQPUnconfirmedError: There was no usable answer to the whole package: the server may
             have accepted the message.
     """

@@ -362,7 +362,10 @@ class SocketStream(asyncio.Protocol):
         self._wake()
 
     def disown(self) -> None:
-        """Look no more: uvloop tells nothing of a connection that stood as it was called off."""
+        """Look no more.
+
+        uvloop does not call `connection_lost` for a connection cancelled just after it was made.
+        """
         if self._timer is not None:
             self._timer.cancel()
 
@@ -382,7 +385,7 @@ class SocketStream(asyncio.Protocol):
         waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
             if self._wake_driver is not None and not waiting:
-                # A plugin has the session's time: what comes of the message is still told.
+                # A plugin has the session's time: what becomes of the message is still said.
                 self._timer = self._loop.call_later(OVERDUE, self._look)
                 return
             self._error = self._error or StreamTimeoutError(
@@ -413,7 +416,7 @@ async def connect(
     io_timeout: float,
     session_timeout: float | None = None,
 ) -> SocketStream:
-    """A stream to a server: see `qpsdk.plugin.Connect`."""
+    """A stream to a server: see `qpsdk.host.Connect`."""
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     stream = SocketStream(loop, io_timeout, session_timeout)

@@ -105,7 +105,7 @@ class _Supervisor:
         signal.set_wakeup_fd(wakeup.fileno())
         for handled in _SIGNALS:
             signal.signal(handled, _wake_up)
-        # The first one alone, so that what is wrong with the config is told once.
+        # The first one alone, so that what is wrong with the config is reported once.
         self._workers[0].start_at = 0.0
         while self._kill_at is None or any(worker.pid for worker in self._workers):
             for worker in self._workers:
@@ -267,7 +267,7 @@ class _Supervisor:
                 log(LOGERROR, told)
                 self._status = self._status or 1
             return
-        if not self._announced:  # what is wrong, it has told itself
+        if not self._announced:  # what is wrong, it has reported itself
             if status != 2:
                 log(LOGERROR, f"{told} before it was ready")
             self._status = status if status > 0 else 1

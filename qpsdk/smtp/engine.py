@@ -138,7 +138,7 @@ class Engine:
         self._exchange: Exchange | None = None
         self._command = b""  # the line, if it is a command: what else comes may be a password
         self._decoder: DataDecoder | None = None
-        self._message_ended = False  # which is to be told
+        self._message_ended = False  # and the event that says so is still to come
         self._refusal: Reply | None = None
         self._recipients = 0
         self._commands = self._bad_commands = self._refusals = 0  # since the last message taken

@@ -50,7 +50,7 @@ class SMTPClient:
         """Send one line, wait for its reply.
 
         Raises:
-            StreamError: The server has closed; so in all that follow.
+            StreamError: The server has closed; the same holds for all methods below.
         """
         data = line.encode() if isinstance(line, str) else line
         self.write(data + b"\r\n")

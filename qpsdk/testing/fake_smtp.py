@@ -100,7 +100,7 @@ class FakeSMTPServer:
         Raises:
             ReplyError: The code is out of range.
         """
-        Reply.make(code, text)  # a wrong code is told here, not to the client
+        Reply.make(code, text)  # a wrong code is reported here, not to the client
         self._script.answers[step, address.encode()] = (code, text)
 
     def hang_up(self, step: Step, *, address: str = "") -> None:
@@ -136,7 +136,7 @@ class FakeSMTPServer:
         self._host.spool.close()
 
     async def connect(self, _: Endpoint, /, **_limits: float | None) -> Stream:
-        """A connection to this server in memory: a `qpsdk.plugin.Connect` for any endpoint."""
+        """A connection to this server in memory: a `qpsdk.host.Connect` for any endpoint."""
         client, server = pipe()
         self._begin(server)
         return client

@@ -143,7 +143,7 @@ class Loop:
             yield
         except (asyncio.CancelledError, _InterruptedError) as error:
             self.hung = self.hung or self._hanging
-            # A task that was interrupted before may raise that again to who waits for it.
+            # A task that was interrupted before may raise that again to whoever waits for it.
             if self._hanging or isinstance(error, _InterruptedError):
                 raise HangError(self._hanging or self.hung) from None
             raise

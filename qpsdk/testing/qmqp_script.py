@@ -45,8 +45,8 @@ class Act:
         name: How it is written.
         reply: The reply on the wire, right or wrong; empty for none. None for what the server
             says by itself.
-        at: After how many bytes it acts; None for a whole package. If the package is whole
-            before, then.
+        at: After how many bytes it acts; None for a whole package. A package that ends earlier
+            counts as reached.
         delay: Seconds to wait before each piece of the reply.
         drip: Bytes in each of the reply's pieces; 0 for one piece.
         cut: Bytes of the reply that are sent; None for all.

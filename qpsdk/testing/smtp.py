@@ -160,7 +160,7 @@ def memory_host(
     settings = Settings.read(configuration)
     spool = SpoolDirectory(settings.spool_dir, settings.spool_perms)
     if settings.spool_dir is not None:
-        _ = spool.path  # a wrong one is told now
+        _ = spool.path  # a wrong one is reported now
     numbers = itertools.count(1)
     host = Host(
         configuration=configuration,

@@ -1,4 +1,4 @@
-"""A plugin that stands for another one, and tells what its hooks do."""
+"""A plugin that stands for another one, and reports what its hooks do."""
 
 import functools
 import inspect
@@ -88,7 +88,7 @@ async def _await(
 
 
 class _Steps(Generator[Any, Any, Any]):
-    """Awaits a coroutine, and tells each time that it goes on or waits.
+    """Awaits a coroutine, and reports each time that it goes on or waits.
 
     Attributes:
         watched: The coroutine.

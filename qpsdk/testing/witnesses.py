@@ -350,8 +350,9 @@ def no_warnings(judge: Judge) -> Iterator[None]:
     try:
         with warnings.catch_warnings(record=True):
             warnings.simplefilter("always")
-            # A list of records would come too late: what they are about is said to be made anew
-            # when it is kept by one.
+            # A list of records, read at the end, would keep what the warnings are about. To keep an
+            # object that is just dying revives it, and tracemalloc then says that it was made where
+            # that happened. So each is asked at once where it was made, and only text is kept.
             warnings._showwarnmsg_impl = catch  # type: ignore[attr-defined]
             yield
             gc.collect()

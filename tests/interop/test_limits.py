@@ -342,7 +342,7 @@ def test_what_a_killed_host_has_left(tmp_path: Path, fake: FakeServer) -> None:
         assert len(living.spooled()) == 2
         with running_host(tmp_path / "c", fake.address, spool_dir=spool) as next_one:
             assert living.spooled() == [its_file]
-            told = f"{spool}: removed what a host has left that has died, files: 1"
+            told = f"{spool}: removed spool files of a host that died: 1"
             assert f"LOGWARN {told}\n" in next_one.log()
         assert client.ask(b".").code == 250
         assert living.log() == ""

@@ -7,9 +7,7 @@ import pytest
 
 from qpsdk import DECLINED, Connection, Plugin, Result
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.hooks import TIME_LIMIT
 from qpsdk.loader import PluginLine, load_one, register
-from qpsdk.plugins import dnsbl, earlytalker
 from qpsdk.session import Session
 from qpsdk.testing import pipe
 from qpsdk.testing.smtp import memory_host
@@ -182,10 +180,5 @@ def test_early_at_data() -> None:
     ],
 )
 def test_refuses_to_start(option: str, problem: str) -> None:
-    """A wrong option is told."""
+    """A wrong option is reported."""
     assert refusal(f"earlytalker {option}") == f"earlytalker: {problem}"
-
-
-def test_hook_limit() -> None:
-    """What the plugins say of the host's time limit is true."""
-    assert earlytalker.HOOK_LIMIT == dnsbl.HOOK_LIMIT == TIME_LIMIT == 30

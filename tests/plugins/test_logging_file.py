@@ -206,7 +206,7 @@ def test_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [line[24:] for line in capsys.readouterr().err.splitlines() if line[:2] == "20"]
     assert lines[0] == (
         "LOGERROR [c1] (logging) logging/file: failed: OSError: [Errno 28] No space left on device;"
-        " not told again until it works"
+        " not reported again until it works"
     )
     assert lines[1] == "LOGINFO [c1] connection from 192.0.2.1"
 

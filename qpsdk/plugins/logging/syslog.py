@@ -60,7 +60,7 @@ class Syslog(Plugin):
         self.limit = LOCAL_LIMIT if self.server.path else UDP_LIMIT
         self.sender = "" if self.server.path else f"{socket.gethostname()} "
         self.socket: socket.socket | None = None
-        self.address()  # a wrong one is told now
+        self.address()  # a wrong one is reported now
 
     def hook_logging(  # noqa: PLR0917 - what the table gives
         self,

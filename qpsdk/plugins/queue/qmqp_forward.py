@@ -13,7 +13,8 @@ options, with what they are unless given::
     rest=10               seconds that a server is left alone after a failure, then 20, 40 ...
     connect_timeout=10    seconds until a connection stands
     io_timeout=60         seconds that a server may neither take nor give a byte
-    session_timeout=486   seconds for one message, at however many servers it is tried
+    session_timeout=486   seconds for one message, at however many servers it is tried; with
+                          timeout=100, which is the host's limit, 90: nine tenths of that
 
 QMQP is plain text and knows no password: let it cross loopback or a VPN only.
 """
@@ -64,7 +65,7 @@ class QMQPForward(Plugin):
         io_timeout: str = str(qmqp.IO_TIMEOUT),
         session_timeout: str = "",
     ) -> None:
-        """Check the arguments: what cannot be meant refuses to start."""
+        """Check the arguments: what cannot be meant stops the host from starting."""
         if more:
             self.log(LOGWARN, "ignoring arguments after the port:", *more)
         self.servers = qmqp.ServerList(

@@ -66,7 +66,7 @@ class SMTPForward(Plugin):
         connect_timeout: str = "30",
         io_timeout: str = "60",
     ) -> None:
-        """Check the arguments: a server that cannot be meant refuses to start."""
+        """Check the arguments: a server that cannot be meant stops the host from starting."""
         if tls not in PORTS:
             raise ValueError(f"tls={tls} is not known; write tls=starttls or tls=implicit")
         if ca and not tls:

@@ -141,7 +141,7 @@ class Sample(Plugin):
         return OK if hmac.compare_digest(known, password) else DENY
 
     def hook_mail_parse(self, connection: Connection) -> Result:
-        """Lend the host a parser that takes a space behind the colon."""
+        """Lend the host a parser that does without the colon."""
         return OK, read_path
 
     def hook_mail_pre(self, transaction: Transaction, address: bytes, params: Parameters) -> Result:
@@ -157,7 +157,7 @@ class Sample(Plugin):
         return DECLINED
 
     def hook_rcpt_parse(self, connection: Connection) -> Result:
-        """Lend the host a parser that takes a space behind the colon."""
+        """Lend the host a parser that does without the colon."""
         return OK, read_path
 
     def hook_rcpt_pre(self, transaction: Transaction, address: bytes, params: Parameters) -> Result:
@@ -374,9 +374,10 @@ def read_path(arguments: bytes) -> tuple[bytes, dict[str, str]]:
     Raises:
         ValueError: There is no address; the client is told so.
     """
-    address, *words = arguments.partition(b":")[2].split() or [b""]
-    if not address.startswith(b"<"):
+    _, bracket, rest = arguments.partition(b"<")
+    if not bracket:
         raise ValueError("Write the address in angle brackets")
+    address, *words = (bracket + rest).split()
     pairs = [word.decode("ascii").partition("=") for word in words]
     return address, {name.lower(): value for name, _, value in pairs}
 

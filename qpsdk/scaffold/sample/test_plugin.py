@@ -226,9 +226,9 @@ def test_auth_refuses_a_wrong_password() -> None:
     assert plugin.hook_auth(Connection(), "CRAM-MD5", b"ann", b"", b"x", b"y") is DECLINED
 
 
-def test_mail_parse_takes_a_space() -> None:
-    """A space behind the colon is no matter."""
-    assert talk(HELLO, "MAIL FROM: <a@example.org> SIZE=10").replies[-1] == "250 2.1.0 Sender OK"
+def test_mail_parse_needs_no_colon() -> None:
+    """A client that forgets the colon is understood, and so are its parameters."""
+    assert talk(HELLO, "MAIL FROM <a@example.org> SIZE=10").replies[-1] == "250 2.1.0 Sender OK"
 
 
 def test_mail_parse_wants_brackets() -> None:
@@ -258,9 +258,9 @@ def test_mail_takes_others() -> None:
     assert talk(HELLO, "MAIL FROM:<>").replies[-1] == "250 2.1.0 Sender OK"
 
 
-def test_rcpt_parse_takes_a_space() -> None:
-    """A space behind the colon is no matter."""
-    assert talk(HELLO, MAIL, "RCPT TO: <a@example.com>").replies[-1] == "250 2.1.5 Recipient OK"
+def test_rcpt_parse_needs_no_colon() -> None:
+    """A client that forgets the colon is understood."""
+    assert talk(HELLO, MAIL, "RCPT TO <a@example.com>").replies[-1] == "250 2.1.5 Recipient OK"
 
 
 def test_rcpt_parse_wants_brackets() -> None:
@@ -417,7 +417,7 @@ def test_vrfy_knows_postmaster() -> None:
 
 
 def test_vrfy_refuses_root() -> None:
-    """Of root nothing is told, and of others what the host tells of anybody."""
+    """Of root nothing is said, and of others what the host says of anybody."""
     replies = talk(HELLO, "VRFY root", "VRFY ann").replies
     assert replies[-2] == "554 5.7.1 We do not tell"
     assert replies[-1].startswith("252 ")
@@ -460,7 +460,7 @@ def test_quit_says_farewell() -> None:
 
 
 def test_quit_without_hello() -> None:
-    """One that has not is told what the host tells."""
+    """One that has not hears what the host says."""
     assert talk("QUIT").replies[-1] == "221 2.0.0 mx.example.com Closing the connection"
 
 

@@ -3,7 +3,7 @@
 const GONE = new Set(['ann@example.org', 'bob@example.org'])
 
 exports.hook_rcpt = function (next, connection, params) {
-    const recipient = params[0]
-    if (GONE.has(recipient.address)) return next(DENY, 'They no longer work here')
+    const { user, host } = params[0]  // the host is in lower case
+    if (GONE.has(`${user}@${host}`)) return next(DENY, 'They no longer work here')
     next(OK)
 }

@@ -2,7 +2,7 @@
 
 from qpsdk import DENY, OK, Address, Parameters, Plugin, Result, Transaction
 
-GONE = {b"ann@example.org", b"bob@example.org"}
+GONE = {Address.parse("ann@example.org"), Address.parse("bob@example.org")}
 
 
 class Gone(Plugin):
@@ -12,6 +12,6 @@ class Gone(Plugin):
         recipient: Address,
         params: Parameters,
     ) -> Result:
-        if recipient.address in GONE:
+        if recipient in GONE:  # whatever the case of its domain
             return DENY, "They no longer work here"
         return OK

@@ -21,7 +21,8 @@ class Handler:
         address: str,
         options: list[str],
     ) -> str:
-        if address in GONE:
+        user, _, domain = address.rpartition("@")
+        if f"{user}@{domain.lower()}" in GONE:
             return "550 5.7.1 They no longer work here"
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 Recipient OK"

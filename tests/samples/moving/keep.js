@@ -1,7 +1,7 @@
 // Keeps each message as a file of the folder that config/keep.ini names.
 
 const fs = require('node:fs')
-const { finished } = require('node:stream')
+const { finished } = require('node:stream/promises')
 
 exports.register = function () {
     this.folder = this.config.get('keep.ini').main.folder
@@ -11,9 +11,18 @@ exports.hook_queue = function (next, connection) {
     const { uuid, message_stream } = connection.transaction
     const path = `${this.folder}/${uuid}.eml`
     const file = fs.createWriteStream(path, { flags: 'wx', flush: true })
-    finished(file, (error) => {
-        if (error) connection.logerror(this, error.message)
-        next(error ? DENYSOFT : OK, error ? 'Try again later' : 'Kept')
-    })
+    finished(file).then(() => sync(this.folder)).then(
+        () => next(OK, 'Kept'),
+        (error) => {
+            connection.logerror(this, error.message)
+            next(DENYSOFT, 'Try again later')
+        },
+    )
     message_stream.pipe(file, { line_endings: '\n' })
+}
+
+// OK promises that a crash loses neither the message (flush) nor, in the folder, its name.
+async function sync(folder) {
+    const handle = await fs.promises.open(folder)
+    await handle.sync().finally(() => handle.close())
 }

@@ -12,8 +12,18 @@ class Keep(Plugin):
 
     @blocking
     def hook_queue(self, transaction: Transaction) -> Result:
-        with (self._folder / f"{transaction.id}.eml").open("xb") as file:
+        path = self._folder / f"{transaction.id}.eml"
+        with path.open("xb") as file:
             file.writelines(transaction.message_blocks())
-            file.flush()
-            os.fsync(file.fileno())  # OK promises that a crash does not lose it
+        # OK promises that a crash loses neither the message nor, in the folder, its name.
+        sync(path)
+        sync(self._folder)
         return OK, "Kept"
+
+
+def sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -5,7 +5,7 @@ from qpsdk import DECLINED, OK, Address, Host, Parameters, Plugin, Result, Trans
 
 class MyRcptCheck(Plugin):
     def register(self, qp: Host, domain: str) -> None:
-        self._domain = domain.encode()
+        self._domain = domain.encode().lower()
 
     def hook_rcpt(
         self,
@@ -13,6 +13,6 @@ class MyRcptCheck(Plugin):
         recipient: Address,
         params: Parameters,
     ) -> Result:
-        if recipient.host == self._domain:
+        if recipient.host.lower() == self._domain:
             return OK, f"taken by {self.name}"
         return DECLINED
