@@ -290,14 +290,15 @@ def read_answer(hook: Hook, result: Any) -> tuple[Constant, Any]:
     if hook.ignored:
         return DECLINED, None
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    if isinstance(constant, Constant) and constant in hook.effects:
+        return constant, message
+    takes = ", ".join(c.name for c in hook.effects)
     if not isinstance(constant, Constant):
+        pair = f"(OK, {hook.value})" if hook.value else "(constant, text)"
         raise AnswerError(
-            f"answered {result!r:.200}, which is no constant: return one such as DECLINED"
+            f"answered {result!r:.200}, which is no constant: return one of {takes}, or {pair}"
         )
-    if constant not in hook.effects:
-        takes = ", ".join(c.name for c in hook.effects)
-        raise AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
-    return constant, message
+    raise AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
 
 
 def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:

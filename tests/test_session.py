@@ -104,7 +104,7 @@ def test_response_without_done_is_not_sent(caplog: pytest.LogCaptureFixture) -> 
         assert str(await client.command("NOOP")) == "250 2.0.0 OK"
 
     talk(conversation, Chatty())
-    assert "one command has one reply: 250 chat" in caplog.text
+    assert "one command has one reply: 250 chat; return DONE to have it sent" in caplog.text
 
 
 def test_own_enhanced_code_and_lines() -> None:
@@ -479,6 +479,7 @@ def test_response_where_none_is_due(caplog: pytest.LogCaptureFixture) -> None:
 
     talk(conversation, Chatty(), Takes())
     assert "reset_transaction: not sent, one command has one reply: 250 bye for now" in caplog.text
+    assert "return DONE" not in caplog.text  # it is not taken there
 
 
 def test_done_with_3xx_takes_no_step() -> None:

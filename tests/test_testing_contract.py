@@ -67,7 +67,8 @@ def test_answers_nothing() -> None:
     """A hook that forgets its answer is named, with the line it begins at, and the dialogue."""
     told = problem("test_answers", AnswersNone)
     assert told.startswith(
-        "AnswersNone, hook_mail: answered None, which is no constant: return one such as DECLINED\n"
+        "AnswersNone, hook_mail: answered None, which is no constant: return one of OK, DECLINED,"
+        " DENY, DENYSOFT, DENY_DISCONNECT, DENYSOFT_DISCONNECT, DONE, or (constant, text)\n"
         f"  tests/test_testing_contract.py:{line_of('none')}, in AnswersNone.hook_mail: def hook"
     )
     assert "in this session:\n  S: 220 mx.example.com ESMTP qpsdk ready\n  C: EHLO" in told
