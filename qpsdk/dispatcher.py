@@ -5,11 +5,10 @@ The only loop that does, but for the two that are reached from plain calls: `con
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from inspect import isawaitable
 from time import perf_counter
-from types import CoroutineType
 from typing import Any, Final
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
@@ -233,7 +232,7 @@ class Dispatcher:
             raise
         finally:
             limit.cancel()
-            if not task.cancel() and type(result) is CoroutineType:
+            if not task.cancel() and isinstance(result, Coroutine):
                 result.close()  # called off before its first step, it was never awaited
             work.task = None
             if queued is not None:

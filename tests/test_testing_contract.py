@@ -74,6 +74,33 @@ def test_answers_nothing() -> None:
     assert "in this session:\n  S: 220 mx.example.com ESMTP qpsdk ready\n  C: EHLO" in told
 
 
+class NoHook(Plugin):
+    def on_rcpt(self, *_: Any) -> Any:
+        return DENY
+
+
+def test_no_hook() -> None:
+    """A plugin without a hook holds nothing: it is told what to rename."""
+    assert problem("test_each_hook", NoHook) == (
+        "NoHook: has no hook, so it is never asked; rename on_rcpt to hook_rcpt"
+    )
+
+
+class Delegates(Plugin):
+    def hook_rcpt(self, *_: Any) -> Any:
+        return self.later()
+
+    async def later(self) -> Any:
+        await asyncio.sleep(0)
+        return DECLINED
+
+
+def test_awaited_by_the_host() -> None:
+    """A plain hook may give a coroutine: it is not blamed for one that was called off unbegun."""
+    contract(Delegates).test_leaves_nothing_behind()
+    contract(Delegates).test_disconnects()
+
+
 class WrongConstant(Plugin):
     def hook_ehlo(self, connection: Connection, host: bytes) -> Any:
         return OK
