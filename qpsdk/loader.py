@@ -141,12 +141,12 @@ def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None
     Raises:
         PluginError: It cannot be found, is no plugin, or does not take its arguments.
     """
-    plugin = make(find(line, directories or []), line.name)
+    plugin = new_plugin(find(line, directories or []), line.name)
     register(plugin, host, line.words, dict(line.options))
     return plugin
 
 
-def make(plugin_class: type[Plugin], name: str) -> Plugin:
+def new_plugin(plugin_class: type[Plugin], name: str) -> Plugin:
     """A plugin of its class, not registered yet.
 
     Raises:

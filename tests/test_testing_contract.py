@@ -86,6 +86,12 @@ def test_no_hook() -> None:
     )
 
 
+def test_instance() -> None:
+    """An instance would be the same in each check: the class is asked for."""
+    with pytest.raises(TypeError, match="plugin = NoHook: name the class"):
+        type("Made", (PluginContract,), {"plugin": NoHook()})().test_null_sender()
+
+
 class Delegates(Plugin):
     def hook_rcpt(self, *_: Any) -> Any:
         return self.later()

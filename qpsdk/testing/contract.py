@@ -120,6 +120,11 @@ class PluginContract:
         host = memory_host(self.config, connect)
         host.run_blocking = asyncio.to_thread
         which, *own = self.plugin if isinstance(self.plugin, tuple) else (self.plugin,)
+        if isinstance(which, Plugin):
+            name = type(which).__name__
+            raise TypeError(
+                f"plugin = {name}: name the class, each check makes a plugin of its own"
+            )
         return plugin_of_words(which, [*own, *words], host)
 
     def test_answers(self) -> None:

@@ -20,7 +20,7 @@ from qpsdk.loader import (
     UnknownPluginError,
     WordsError,
     load_one,
-    make,
+    new_plugin,
     plugin_directories,
     register,
 )
@@ -230,7 +230,7 @@ def load_any(
             line, directories = _line(which, host)
             line = replace(line, words=line.words + words, options=line.options + options)
             return load_one(line, host, directories)
-        plugin = make(which, which.__name__) if isinstance(which, type) else which
+        plugin = new_plugin(which, which.__name__) if isinstance(which, type) else which
         if not is_loaded(plugin):
             register(plugin, host, words, dict(options))
         elif words or options:
