@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from qpsdk import DENY, DENY_DISCONNECT, OK, Endpoint, Plugin, StreamError
-from qpsdk.server import connect as connect_by_socket
+from qpsdk.host import Connect
 from qpsdk.testing import (
     Clock,
     FakeQMQPServer,
@@ -135,11 +135,11 @@ def test_play() -> None:
 def test_connect_is_as_a_hosts(connect: Any) -> None:
     """What reaches a fake server, or none, takes what a host's own does, and nothing else."""
     reach = memory_host(connect=connect).connect
-    parameters = inspect.signature(reach).parameters
-    real = inspect.signature(connect_by_socket).parameters
-    assert [(p.name, p.default) for p in parameters.values()] == [
-        (p.name, p.default) for p in real.values()
-    ]
+    own, (_, *lent) = (
+        inspect.signature(reach),
+        inspect.signature(Connect.__call__).parameters.values(),
+    )
+    assert list(own.parameters.values()) == lent
     limits: dict[str, Any] = {"connect_timeout": 5, "io_timeout": 5}
     with pytest.raises(TypeError, match="which is no Endpoint; write Endpoint"):
         asyncio.run(reach("127.0.0.1:80", **limits))  # type: ignore[arg-type]
