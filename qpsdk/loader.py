@@ -1,8 +1,11 @@
 """Finds the plugins that `config/plugins` names, and says precisely what is wrong."""
 
+import ast
+import builtins
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -225,10 +228,13 @@ def bundled_plugins() -> list[str]:
 def available(directories: list[Path]) -> Iterator[tuple[str, str]]:
     """The plugins that `find` would look through, by name, and where each comes from.
 
-    A name that comes again is hidden by the first.
+    A name that comes again is hidden by the first. Of the files in `directories`, those are left
+    out that surely have no plugin: tests and scripts that lie beside it are not to be run.
     """
     for directory in directories:
-        yield from ((name, str(directory)) for name in _names(directory))
+        for name in _names(directory):
+            if _may_have_plugin(directory / f"{name}.py"):
+                yield name, str(directory)
     yield from ((name, "bundled") for name in bundled_plugins())
     for name, entry in sorted(_installed_plugins().items()):
         package = entry.dist.name if entry.dist is not None else entry.module
@@ -240,9 +246,41 @@ def _installed_plugins() -> dict[str, EntryPoint]:
 
 
 def _names(directory: Path) -> list[str]:
-    """The names of the plugins that are files in `directory`."""
-    files = (path.relative_to(directory).with_suffix("") for path in directory.rglob("*.py"))
-    return sorted(path.as_posix() for path in files if not path.name.startswith("_"))
+    """The names of the plugins that are files in `directory`, or below it.
+
+    Folders that no name can lead into are passed over, hidden ones among them; and virtual
+    environments.
+    """
+    names: list[str] = []
+    for folder, below, files in os.walk(directory):
+        below[:] = [n for n in below if re.fullmatch(_PART, n) and not n.startswith("__")]
+        if "pyvenv.cfg" in files:
+            below.clear()
+            continue
+        at = Path(folder).relative_to(directory)
+        stems = (Path(n).stem for n in files if n.endswith(".py") and not n.startswith(("_", ".")))
+        names += [(at / stem).as_posix() for stem in stems]
+    return sorted(names)
+
+
+def _may_have_plugin(path: Path) -> bool:
+    """Whether a file has a class that may be a `Plugin`, or cannot be read.
+
+    It is one with a base that is not Python's own; which it is, only an import would tell.
+    """
+    try:
+        todo: list[ast.AST] = [ast.parse(path.read_bytes())]
+    except (OSError, SyntaxError, ValueError):
+        return True  # `find` says why it cannot
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.ClassDef):
+            names = [base.id if isinstance(base, ast.Name) else "" for base in node.bases]
+            if any(not hasattr(builtins, name) for name in names):
+                return True
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += ast.iter_child_nodes(node)
+    return False
 
 
 def _import_file(path: Path, name: str) -> ModuleType:

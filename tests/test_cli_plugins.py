@@ -93,15 +93,17 @@ def test_directories(folder: Path) -> None:
 def test_what_cannot_be_loaded(folder: Path) -> None:
     """A plugin that cannot be imported, or is none, is listed with the reason."""
     plugins = folder / "plugins"
-    (plugins / "broken.py").write_text("\n1 / 0\n")
-    (plugins / "exits.py").write_text("import sys; sys.exit(3)\n")
-    (plugins / "helper.py").write_text("x = 1\n")
-    (plugins / "not a name.py").write_text("x = 1\n")
-    (plugins / "été.py").write_text("x = 1\n")
+    (plugins / "broken.py").write_text(GREET + "\n1 / 0\n")
+    (plugins / "exits.py").write_text(GREET + "import sys; sys.exit(3)\n")
+    (plugins / "open.py").write_text("f(\n")
+    (plugins / "helper.py").write_text("import ast\nclass Helper(ast.AST): ...\n")
+    (plugins / "not a name.py").write_text(GREET)
+    (plugins / "été.py").write_text(GREET)
     found = run("--config", folder / "config")
     for name, reason in (
         ("broken", "cannot be imported: ZeroDivisionError: division by zero"),
         ("exits", "cannot be imported: SystemExit: 3"),
+        ("open", "open.py:1: '(' was never closed"),
         ("helper", "one subclass of Plugin expected, found none"),
         ("not a name", "'not a name' has a space in it, and can stand in no config/plugins"),
         ("été", "'été' is no plugin name; write one such as queue/qmqp_forward"),
@@ -111,3 +113,44 @@ def test_what_cannot_be_loaded(folder: Path) -> None:
         assert hooks == ""
         assert told.startswith("(cannot be loaded: ")
         assert reason in told
+
+
+NO_PLUGIN = {
+    "setup.py": "from setuptools import setup\nsetup()\n",
+    "tests/conftest.py": "class Broken(Exception): ...\n",
+    "tests/test_greet.py": "def test():\n    class Own(Plugin): ...\n",
+    ".hidden/x.py": GREET,
+    ".x.py": GREET,
+    "_private.py": GREET,
+    "__pycache__/x.py": GREET,
+    "été/x.py": GREET,
+    "venv/pyvenv.cfg": "",
+    "venv/lib/x.py": GREET,
+}
+
+
+def test_what_is_no_plugin_is_not_run(folder: Path) -> None:
+    """What else lies in a folder of plugins is neither listed nor run."""
+    own = folder / "plugins"
+    (own / "greet.py").write_text(GREET)
+    for name, text in NO_PLUGIN.items():
+        (own / name).parent.mkdir(parents=True, exist_ok=True)
+        (own / name).write_text(f"open({str(folder / 'ran')!r}, 'w')\n{text}")
+    found = run("--config", folder / "config")
+    assert set(found) - {*bundled_plugins(), "party", "hangover"} == {"greet"}
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import qpsdk\nclass A(qpsdk.Plugin): ...",
+        "from mine import Base\nclass A(Base): ...",
+        "try:\n    import x\nexcept ImportError:\n    class A(Plugin): ...",
+        "class A(mixin(), Plugin): ...",
+    ],
+)
+def test_what_may_be_a_plugin_is_looked_at(text: str, folder: Path) -> None:
+    """A class whose base may be Plugin is enough, wherever the module has it."""
+    (folder / "plugins" / "maybe.py").write_text(text)
+    assert "maybe" in run("--config", folder / "config")
