@@ -273,8 +273,9 @@ async def _dialogue(
 
 def _small(blocks: Iterable[bytes]) -> bytes | Iterable[bytes]:
     """A message that is one block, so that it is shown; or one that is many."""
-    first, *second = itertools.islice(blocks := iter(blocks), 2) or [b""]
-    return itertools.chain([first], second, blocks) if second else first
+    blocks = iter(blocks)
+    first, second = next(blocks, b""), next(blocks, None)
+    return first if second is None else itertools.chain([first, second], blocks)
 
 
 def _blocks(message: Path | None) -> Iterator[bytes]:

@@ -118,6 +118,9 @@ def test_message(grey: Path, tmp_path: Path) -> None:
     assert "recipients: 1: 250 2.0.0 Queued" in run(grey, "--relay", "--message", path).stdout
     typed = run(grey, "--relay", "--message", "-", typed="Subject: typed\n\nhello\n")
     assert "C: Subject: typed\n" in typed.stdout
+    empty = run(grey, "--relay", "--message", "-")
+    assert (empty.returncode, empty.stderr) == (0, "")
+    assert "\nC: DATA\nS: 354 Go ahead, end with a dot on a line of its own\nC: .\n" in empty.stdout
 
 
 def test_a_hook_that_fails(grey: Path) -> None:
@@ -169,9 +172,9 @@ def test_connects_to_nobody(grey: Path) -> None:
         (["rcpt_ok", "a"], "rcpt_ok: too many positional arguments; given: a; it takes: rcpt_ok\n"),
         (["rcpt_ok", "a=1", "a=2"], "an option is given twice\n"),
         ([], "name a plugin, or a config directory with --config\n"),
-        (["rcpt_ok", "--ip", "me"], "--ip: 'me' is no IP address\n"),
+        (["relay", "--ip", "me"], "--ip: 'me' is no IP address\n"),
         (["rcpt_ok", "--loglevel", "loud"], "--loglevel: 'loud' is no log level"),
-        (["rcpt_ok", "--message", "/none"], "/none: cannot be read: No such file or directory\n"),
+        (["relay", "--message", "/none"], "/none: cannot be read: No such file or directory\n"),
         (["--config", "/none"], "/none: not a directory"),
     ],
 )

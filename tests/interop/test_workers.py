@@ -288,7 +288,8 @@ def test_a_port_in_use_by_workers(tmp_path: Path, fake: FakeServer) -> None:
             check=False,
         )
         assert done.returncode == 2
-        assert done.stderr == f"qpsdk: cannot listen on {host.listen}: Address already in use\n"
+        told = f"cannot listen on {host.listen}: Address already in use; --listen names another"
+        assert done.stderr == f"qpsdk: {told}\n"
 
 
 def test_a_stop_right_after_the_start_of_workers(tmp_path: Path, fake: FakeServer) -> None:
