@@ -322,6 +322,17 @@ def _is_cancelled(work: Work) -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def without_hooks(plugins: Iterable[Plugin]) -> list[str]:
+    """The names of those registered plugins that no hook asks: on_rcpt where hook_rcpt was meant.
+
+    >>> class Silent(Plugin):
+    ...     def on_rcpt(self, transaction, recipient, params): ...
+    >>> without_hooks([Silent()])
+    ['Silent']
+    """
+    return [plugin.name for plugin in plugins if not plugin.registrations]
+
+
 def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[Step, ...]]:
     chains: dict[str, list[Step]] = {}
     for plugin in plugins:

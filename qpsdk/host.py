@@ -103,6 +103,7 @@ class Host:
         failed_auth: The clients that have failed to authenticate.
         store: State that this host shares with others.
         meter: Counts what happens; None where nobody watches.
+        asked: The settings that plugins have asked for while they were registered.
     """
 
     configuration: Config
@@ -118,6 +119,7 @@ class Host:
     failed_auth: Attempts = field(init=False, repr=False)
     store: Store = field(default_factory=MemoryStore)
     meter: Meter | None = None
+    asked: set[str] = field(init=False, repr=False, default_factory=set)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
@@ -153,6 +155,8 @@ class Host:
         Raises:
             ConfigError: The file cannot be read.
         """
+        if scene.get().hook == "register":  # later a name may come from a client, without end
+            self.asked.add(name)
         within_reach = name not in SETTINGS or SETTINGS[name].hook
         values = self._ask("config", name) if within_reach else None
         if values is not None:

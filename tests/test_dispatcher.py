@@ -26,7 +26,7 @@ from qpsdk import (
     blocking,
 )
 from qpsdk import dispatcher as module
-from qpsdk.dispatcher import Dispatcher, Work
+from qpsdk.dispatcher import Dispatcher, Work, without_hooks
 from qpsdk.errors import BusyError
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
@@ -801,6 +801,18 @@ def test_blocking_is_lent() -> None:
 
 
 # The life of a host
+
+
+def test_without_hooks() -> None:
+    """A plugin whose method is not named after a hook is known by its name."""
+
+    class Silent(Plugin):
+        """Meant well."""
+
+        def on_mail(self) -> None:
+            """Never called."""
+
+    assert without_hooks([Says("asked", OK), Silent(), Says("log", OK, "logging")]) == ["Silent"]
 
 
 def test_post_fork_and_shutdown() -> None:
