@@ -25,7 +25,7 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
 from qpsdk.host import Host
 from qpsdk.log import Scene, scene
-from qpsdk.plugin import Plugin, PluginOptions, bound_signature
+from qpsdk.plugin import LINE_OPTIONS, Plugin, PluginOptions, bound_signature
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
@@ -162,7 +162,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         given = " ".join([*words, *(f"{key}={value}" for key, value in options.items())])
         raise PluginError(
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
-            f" it takes: {_usage(plugin, signature)}{loglevel_hint(words)}"
+            f" it takes: {usage(plugin.name, signature)}{loglevel_hint(words)}"
         ) from None
     scene_before = scene.get()
     scene.set(Scene(hook="register", plugin=plugin.name))
@@ -345,8 +345,8 @@ def _checked(value: object, target: str) -> type[Plugin]:
     raise PluginError(f"{target}: is {value!r}, not a subclass of Plugin")
 
 
-def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
-    """The arguments as a line in `config/plugins` would give them."""
+def usage(name: str, signature: inspect.Signature) -> str:
+    """The line in `config/plugins` that gives a plugin all that its `register` takes."""
     words: list[str] = []
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -357,7 +357,7 @@ def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
             named = parameter.kind is parameter.KEYWORD_ONLY
             word = f"{parameter.name}=..." if named else parameter.name.upper()
             words.append(word if parameter.default is parameter.empty else f"[{word}]")
-    return " ".join([plugin.name, *words])
+    return " ".join([name, *words])
 
 
 def loglevel_hint(words: tuple[str, ...]) -> str:
@@ -371,19 +371,26 @@ def loglevel_hint(words: tuple[str, ...]) -> str:
 def _host_options(name: str, options: dict[str, str]) -> PluginOptions:
     """Take out of `options` what the host keeps for itself."""
     result = PluginOptions()
-    if (timeout := options.pop("timeout", None)) is not None:
-        if not timeout.isascii() or not timeout.isdigit() or int(timeout) == 0:
-            raise PluginError(f"{name}: timeout={timeout}: write a number of seconds, such as 60")
-        result.timeout = float(timeout)
-    if (on_error := options.pop("on_error", None)) is not None:
-        if on_error not in ("declined", "denysoft"):
-            raise PluginError(f"{name}: on_error={on_error}: write declined or denysoft")
-        result.on_error = on_error
-    if (loglevel := options.pop("loglevel", None)) is not None:
-        if _LOG_LEVEL.fullmatch(loglevel) is None:
-            raise PluginError(f"{name}: loglevel={loglevel}: write 0 to 7, or +1 or -1 to shift")
-        if loglevel.isdigit():
-            result.loglevel = LogLevel(int(loglevel))
-        else:
-            result.loglevel_shift = int(loglevel)
+    for option in LINE_OPTIONS:
+        text = options.pop(option.name, None)
+        if text is not None and not _is_set(result, option.name, text):
+            raise PluginError(f"{name}: {option.name}={text}: write {option.values}")
     return result
+
+
+def _is_set(kept: PluginOptions, name: str, text: str) -> bool:
+    """Keep the value of one; False if it is none."""
+    match name:
+        case "timeout":
+            valid = text.isascii() and text.isdigit() and int(text) > 0
+            kept.timeout = float(text) if valid else None
+        case "on_error":
+            valid = text in ("declined", "denysoft")
+            kept.on_error = text
+        case _:
+            valid = _LOG_LEVEL.fullmatch(text) is not None
+            if valid and text.isdigit():
+                kept.loglevel = LogLevel(int(text))
+            elif valid:
+                kept.loglevel_shift = int(text)
+    return valid

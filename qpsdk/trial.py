@@ -16,9 +16,10 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from qpsdk.constants import LOGWARN, OK, LogLevel
+from qpsdk.constants import DENYSOFT, LOGWARN, OK, LogLevel
 from qpsdk.dispatcher import AnswerError, Dispatcher, read_answer
-from qpsdk.errors import SetupError, StreamConnectError, StreamError
+from qpsdk.doubts import NO_HOOK
+from qpsdk.errors import BusyError, SetupError, StreamConnectError, StreamError
 from qpsdk.hooks import HOOKS
 from qpsdk.host import Host
 from qpsdk.loader import load
@@ -109,6 +110,7 @@ class Trial:
             self._host.connect = connect
         else:
             self._host.connect = _refuse_to_connect
+        self._one = which is not None
         with self._log_shown():
             self._plugins: list[Plugin] = (
                 list(load(self._host).plugins)
@@ -142,7 +144,8 @@ class Trial:
         self, connection: Connection, envelope: Envelope, message: bytes | Iterable[bytes]
     ) -> bool:
         host = self._host
-        watched = [Watched(plugin, _Teller(plugin.name, self)) for plugin in self._plugins]
+        tellers = [_Teller(plugin.name, self) for plugin in self._plugins]
+        watched = [Watched(*pair) for pair in zip(self._plugins, tellers, strict=True)]
         dispatcher = Dispatcher(watched, host.run_blocking)
         real = Dispatcher(self._plugins, host.run_blocking)
         verdict = "the server closed the connection"
@@ -158,6 +161,9 @@ class Trial:
         if self.failed:
             verdict += "; a hook failed"
         self._console.print(Text(verdict, _style(accepted and not self.failed)))
+        for which, teller in zip(self._plugins, tellers, strict=True):
+            if hint := teller.hint(which, tried=self._one and not isinstance(which, _Rest)):
+                self._console.print(Text(hint, "yellow"))
         return accepted
 
     # What is shown
@@ -211,8 +217,26 @@ class _Teller(Witness):
         self._plugin = plugin
         self._trial = trial
         self._started = 0.0
+        self._asked = self._crashed = False
+
+    def hint(self, plugin: Plugin, *, tried: bool) -> str:
+        """What its author might not expect of what has happened; empty if there is nothing.
+
+        Args:
+            tried: It is the one that is tried, and not one of many.
+        """
+        if self._crashed and plugin.options.on_error == "declined":
+            told = f"on_error=denysoft on the line of {plugin.name} would have put it off"
+            return f"a hook that raises an exception has no opinion; {told}"
+        if not plugin.registrations:
+            return f"{plugin.name} {NO_HOOK}"
+        if tried and not self._asked:
+            hooks = ", ".join(dict.fromkeys(entry.hook for entry in plugin.registrations))
+            return f"no hook of {plugin.name} was asked; it has: {hooks}"
+        return ""
 
     def called(self, _hook: str, _arguments: tuple[Any, ...]) -> None:
+        self._asked = True
         self._started = perf_counter()
 
     def returned(self, hook: str, _: Callable[..., Any], result: object) -> None:
@@ -233,6 +257,8 @@ class _Teller(Witness):
             self._tell(hook, "was cancelled", "bold red")
             return
         self._trial.failed = True
+        if DENYSOFT in HOOKS[hook].effects and hook != "queue" and type(error) is not BusyError:
+            self._crashed = True
         self._tell(hook, f"raised {type(error).__name__}: {text_of(error)}", "bold red")
         if self._trial.post_mortem:
             try:

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from qpsdk.cli import app
+from qpsdk.errors import SetupError
 from qpsdk.loader import bundled_plugins
 
 pytestmark = pytest.mark.usefixtures("modules_as_before")
@@ -154,3 +155,50 @@ def test_what_may_be_a_plugin_is_looked_at(text: str, folder: Path) -> None:
     """A class whose base may be Plugin is enough, wherever the module has it."""
     (folder / "plugins" / "maybe.py").write_text(text)
     assert "maybe" in run("--config", folder / "config")
+
+
+def shown(*arguments: str | Path) -> str:
+    """What the command prints of one plugin."""
+    result = CliRunner().invoke(app, ["plugins", *map(str, arguments)])
+    if isinstance(result.exception, SetupError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def test_one_in_full(folder: Path) -> None:
+    """With a name: all that the plugin says of itself, its hooks, its line, the host's options."""
+    text = shown("queue/qmqp-forward")
+    assert text.startswith("Forwards each message to a QMQP server, which queues it.\n\nIn `con")
+    assert "    balance=failover      the first server that works; rotate: every server" in text
+    assert "\nHooks: queue\n" in text
+    assert "\nIts line: queue/qmqp-forward SERVER [PORT] [more ...] [balance=...] [on_de" in text
+    assert "\n  on_error=  declined or denysoft; else declined\n" in text
+
+
+def test_one_of_a_directory(folder: Path) -> None:
+    """So for one in plugin_dirs; where the file has nothing to say, the class may have."""
+    config = ["--config", str(folder / "config")]
+    (folder / "plugins" / "greet.py").write_text(GREET)
+    start = (
+        "Greets each client by name.\n\nMore about it.\n\nHooks: connect, quit\nIts line: greet\n"
+    )
+    assert shown("greet", *config).startswith(start)
+    (folder / "plugins" / "mute.py").write_text("from qpsdk import Plugin\nclass M(Plugin): ...\n")
+    told = "It says nothing of itself.\n\nHooks: none\nIts line: mute\n"
+    assert shown("mute", *config).startswith(told)
+    assert shown("party").startswith("Makes noise.\n\nHooks: noop, ...\nIts line: party\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("greylist", "greylist: no such plugin; did you mean greylisting?"),
+        ("./x", "'./x' is no plugin name; write one such as queue/qmqp_forward"),
+    ],
+)
+def test_no_plugin_of_the_name(name: str, told: str) -> None:
+    """A name that is none is told in one line."""
+    with pytest.raises(SetupError) as refusal:
+        shown(name)
+    assert str(refusal.value).startswith(told)

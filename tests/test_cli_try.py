@@ -129,7 +129,31 @@ def test_a_hook_that_fails(grey: Path) -> None:
     assert result.returncode == 1
     assert "     rcpt: grey raised KeyError: 'users' (T)\n" in shown(result)
     assert "grey.py" in result.stdout
-    assert result.stdout.endswith("\naccepted: 250 2.0.0 Queued; a hook failed\n")
+    assert result.stdout.endswith(
+        "\naccepted: 250 2.0.0 Queued; a hook failed\n"
+        "a hook that raises an exception has no opinion;"
+        " on_error=denysoft on the line of grey would have put it off\n"
+    )
+    result = run(grey, "on_error=denysoft", "--to", "fails@example.com")
+    assert result.stdout.endswith("try again later; a hook failed\n")
+
+
+def test_no_hook_was_asked(tmp_path: Path) -> None:
+    """A plugin that was not asked is told; so is one that never will be."""
+    path = tmp_path / "silent.py"
+    path.write_text(PLUGIN.replace("hook_", "on_"))
+    result = run(path)
+    assert result.stdout.endswith(
+        "\naccepted: 250 2.0.0 Queued\n"
+        "silent has no hook, so it is never asked; name a method such as hook_rcpt\n"
+    )
+    path.write_text(
+        "from qpsdk import Plugin\n"
+        "class Asleep(Plugin):\n"
+        "    def hook_vrfy(self, connection, text): ...\n"
+    )
+    result = run(path)
+    assert result.stdout.endswith("Queued\nno hook of silent was asked; it has: vrfy\n")
 
 
 def test_a_wrong_answer(grey: Path) -> None:

@@ -261,7 +261,7 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, fake: FakeServe
 
 def test_workers_that_cannot_start(tmp_path: Path) -> None:
     """What is wrong is told once, the exit status is 2, and no socket is left behind."""
-    config = write_config(tmp_path / "config", {"plugins": "rcpt_ok\nqueue/nothing"})
+    config = write_config(tmp_path / "config", {"plugins": "relay\nqueue/nothing"})
     path = tmp_path / "s"
     done = subprocess.run(
         [*command(config, "127.0.0.1:0", f"unix:{path}"), *TWO],
