@@ -6,8 +6,16 @@ from typing import Any
 
 import pytest
 
-from qpsdk import DENY, DENY_DISCONNECT, OK, Plugin, StreamError
-from qpsdk.testing import Clock, FakeQMQPServer, SMTPClient, Step, SyncSMTPClient, smtp
+from qpsdk import DENY, DENY_DISCONNECT, LOGWARN, OK, Host, Plugin, StreamError
+from qpsdk.testing import (
+    Clock,
+    FakeQMQPServer,
+    SMTPClient,
+    Step,
+    SyncSMTPClient,
+    capture_log,
+    smtp,
+)
 
 
 class Yes(Plugin):
@@ -22,6 +30,27 @@ class Yes(Plugin):
     def hook_queue(self, transaction: Any) -> Any:
         self.message = b"".join(transaction.body_blocks())
         return OK
+
+
+class Words(Plugin):
+    """Reads a setting of its own."""
+
+    def register(self, qp: Host) -> None:
+        """Ask for it."""
+        qp.config("subject_words")
+
+
+def test_misspelt_settings_are_logged() -> None:
+    """A setting whose name is near to one that is asked for is told, as `qpsdk check` does."""
+    with capture_log() as log, smtp(Words(), config={"subject_word": "x", "rcpthost": "y"}):
+        pass
+    assert log.lines(level=LOGWARN) == [
+        "config/rcpthost: no setting of this name is known; did you mean rcpthosts?",
+        "config/subject_word: no setting of this name is known; did you mean subject_words?",
+    ]
+    with capture_log() as log, smtp(Words(), config={"subject_words": "x"}):
+        pass
+    assert log.lines(level=LOGWARN) == []
 
 
 def test_step_by_step() -> None:

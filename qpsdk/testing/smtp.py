@@ -10,10 +10,13 @@ from random import Random
 from typing import Any
 
 from qpsdk.config import Config
+from qpsdk.constants import LOGWARN
 from qpsdk.dispatcher import Dispatcher
+from qpsdk.doubts import near_misses
 from qpsdk.errors import StreamConnectError
 from qpsdk.host import Connect, Host, Method
 from qpsdk.loader import PluginLine, load_one, register
+from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.plugin import Plugin
 from qpsdk.session import Session
@@ -110,9 +113,14 @@ async def in_memory(
 
 @asynccontextmanager
 async def hosted(dispatcher: Dispatcher, host: Host) -> AsyncIterator[None]:
-    """The life of a host with these plugins, from `post_fork` to their shutdown."""
+    """The life of a host with these plugins, from `post_fork` to their shutdown.
+
+    Settings whose names are slips of the pen are logged, as `qpsdk check` tells them.
+    """
     log_chain = dispatcher.log_chain()
     log_chain.lend()
+    for slip in near_misses(host.configuration, host.asked):
+        log(LOGWARN, str(slip))
     try:
         if "post_fork" in dispatcher.hooks:
             await dispatcher.run("post_fork", None, ())
