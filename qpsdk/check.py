@@ -3,25 +3,24 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from qpsdk import doubts
 from qpsdk.config import Config
-from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import ConfigError, SetupError, StreamConnectError
-from qpsdk.host import Host
-from qpsdk.loader import PluginLine, load_lines, loglevel_hint
+from qpsdk.constants import LOGWARN
+from qpsdk.errors import ConfigError, SetupError
+from qpsdk.host import Host, connect_nowhere
+from qpsdk.loader import load_lines
+from qpsdk.log import logger
 from qpsdk.plugin import Plugin
 from qpsdk.server.store import new_store
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.store import MemoryStore
-from qpsdk.stream import Endpoint, Stream
-
-NEAR = 0.8
-"""How alike a file's name and a setting's are, if it is likely to be meant; 1 is the same."""
+from qpsdk.testing.logs import LogLine, each_line
 
 
 class Finding(NamedTuple):
@@ -49,7 +48,7 @@ def check(directory: Path) -> list[Finding]:
         ConfigError: It is no directory.
     """
     config = Config(directory)
-    findings = [*_settings(config), *_plugins(config), *_files(config)]
+    findings = [*_settings(config), *_plugins(config)]
     once = dict.fromkeys(findings)  # a setting that several plugins read is as wrong for each
     return sorted(once, key=lambda finding: not finding.is_error)
 
@@ -70,7 +69,7 @@ def dry_host(config: Config) -> Host:
         configuration=config,
         settings=settings,
         store=store,
-        connect=_reach_nobody,
+        connect=connect_nowhere("{} is not reached: this host only looks at its plugins"),
         run_blocking=asyncio.to_thread,
         new_id=lambda: "check",
         spool=SpoolDirectory(),  # a temporary one, made if a plugin asks for it
@@ -84,10 +83,6 @@ def _with_defaults(config: Config) -> Config:
     return config.replaced({name: [] for name in wrong}, "default")
 
 
-async def _reach_nobody(endpoint: Endpoint, /, **_limits: Any) -> Stream:
-    raise StreamConnectError(f"{endpoint} is not reached: this host only looks at its plugins")
-
-
 def _settings(config: Config) -> Iterator[Finding]:
     for setting in SETTINGS.values():
         for problem in setting.problems(config):
@@ -99,19 +94,13 @@ def _settings(config: Config) -> Iterator[Finding]:
         yield Finding(True, str(error))
     if settings.spool_dir is not None:
         yield from _spool(settings.spool_dir, settings.spool_perms)
-    if not _is_there(config, "listen"):
-        told = "no address to listen on; write one such as 127.0.0.1:2525"
-        yield _warning(config, "listen", told)
-    if not _is_there(config, "me"):
-        told = f"not there, so the host calls itself {settings.me}; write its full domain name"
-        yield _warning(config, "me", told)
-
-
-def _is_there(config: Config, name: str) -> bool:
     try:
-        return bool(config.lines(name))
+        if not config.lines("listen"):
+            told = "no address to listen on; write one such as 127.0.0.1:2525"
+            yield Finding(False, str(config.error("listen", None, told)))
     except ConfigError:
-        return True  # but broken, which is reported
+        pass  # reported with the settings
+    yield from _warnings(doubts.of_settings(config, settings.me))
 
 
 def _spool(path: Path, perms: int) -> Iterator[Finding]:
@@ -134,70 +123,48 @@ def _spool(path: Path, perms: int) -> Iterator[Finding]:
 
 
 def _plugins(config: Config) -> Iterator[Finding]:
-    try:
-        lines = config.lines("plugins")
-        for line in config.lines("plugin_dirs"):
-            if not config.resolve(line.text).is_dir():
-                told = f"{config.resolve(line.text)} is no folder, so no plugin is found there"
-                yield Finding(False, str(config.error("plugin_dirs", line, told)))
-    except ConfigError:
-        return  # reported with the settings
-    if not lines:
-        yield _warning(config, "plugins", "no plugin is named, so every recipient is put off")
-        return
+    """What is wrong with the plugins, and the files of the config directory that they ask for."""
     host = dry_host(config)
     plugins: list[Plugin] = []
     complete = True
-    first: dict[str, int] = {}
+    said: list[LogLine] = []
     try:
-        for line, loaded in load_lines(host):
-            if isinstance(loaded, SetupError):
-                complete = False
-                yield Finding(True, str(loaded))
-                continue
-            plugins.append(loaded)
-            parsed = PluginLine.parse(line.text)
-            if hint := loglevel_hint(parsed.words):
-                told = f"{parsed.name}: takes any words{hint}"
-                yield Finding(False, str(config.error("plugins", line, told)))
-            if parsed.name in first:
-                told = (
-                    f"{parsed.name} is named twice, first in line {first[parsed.name]};"
-                    f" if that is meant, write {parsed.target}:1 and {parsed.target}:2"
-                )
-                yield Finding(False, str(config.error("plugins", line, told)))
-            first.setdefault(parsed.name, line.number)
+        with _heard(said):
+            for line, loaded in load_lines(host):
+                for told in said:
+                    about = f"{told.plugin}: {told.text}" if told.plugin else told.text
+                    yield Finding(False, str(config.error("plugins", line, about)))
+                said.clear()
+                if isinstance(loaded, SetupError):
+                    complete = False
+                    yield Finding(True, str(loaded))
+                else:
+                    plugins.append(loaded)
+        yield from _warnings(doubts.of_lines(config, plugins))
+        if complete:
+            yield from _warnings(doubts.of_hooks(config, plugins))
+    except ConfigError:
+        pass  # of the file itself, and told with the settings
     finally:
         host.spool.close()
-    if complete:
-        hooks = Dispatcher(plugins, host.run_blocking).hooks
-        for hook, told in (
-            ("rcpt", "no plugin has the hook rcpt, so every recipient is put off; add rcpt_ok"),
-            ("queue", "no plugin has the hook queue, so every message is put off; add one such as"
-             " queue/qmqp_forward"),
-        ):  # fmt: skip
-            if hook not in hooks:
-                yield _warning(config, "plugins", told)
+    yield from _warnings(doubts.of_files(config, host.asked))
 
 
-def _files(config: Config) -> Iterator[Finding]:
-    """Files that are no setting of ours: a plugin's, or a slip of the pen."""
-    for name in config.names():
-        if name in SETTINGS or config.path(name).is_dir():
-            continue
-        try:
-            config.lines(name)
-        except ConfigError as error:
-            yield Finding(False, str(error))
-        if near := get_close_matches(name.lower().replace("_", "-"), _SPELLINGS, 1, NEAR):
-            meant = _SPELLINGS[near[0]]
-            if not config.path(meant).exists():
-                told = f"no setting of this name is known; did you mean {meant}?"
-                yield _warning(config, name, told)
+@contextmanager
+def _heard(said: list[LogLine]) -> Iterator[None]:
+    """Add what is logged inside to `said`, from LOGWARN on, in place of writing it."""
+
+    def hear(line: LogLine) -> None:
+        if line.level <= LOGWARN:
+            said.append(line)
+
+    before, logger.propagate = logger.propagate, False
+    try:
+        with each_line(hear):
+            yield
+    finally:
+        logger.propagate = before
 
 
-_SPELLINGS = {name.replace("_", "-"): name for name in SETTINGS}
-
-
-def _warning(config: Config, name: str, told: str) -> Finding:
-    return Finding(False, str(config.error(name, None, told)))
+def _warnings(errors: Iterable[ConfigError]) -> Iterator[Finding]:
+    return (Finding(False, str(error)) for error in errors)

@@ -91,6 +91,10 @@ class Config:
         """Where the setting `name` is, or would be: errors name it."""
         return self._paths.get(name, self._root / name)
 
+    def has(self, name: str) -> bool:
+        """Whether there is a file of this name, here or in qmail's control directory."""
+        return name in self._paths
+
     def names(self) -> list[str]:
         """The settings that have a file in the directory itself, in order."""
         return sorted(name for name, path in self._paths.items() if path.parent == self._root)

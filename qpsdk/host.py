@@ -13,7 +13,7 @@ from qpsdk.address import Address
 from qpsdk.attempts import Attempts
 from qpsdk.config import Config
 from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
-from qpsdk.errors import ConfigError
+from qpsdk.errors import ConfigError, StreamConnectError
 from qpsdk.gate import Gate
 from qpsdk.log import Scene, log, scene, set_level, text_of
 from qpsdk.message import Connection, HostOf
@@ -21,7 +21,7 @@ from qpsdk.meter import Meter
 from qpsdk.settings import SETTINGS, Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.store import MemoryStore, Store
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import Endpoint, Stream, require_endpoint
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -64,6 +64,27 @@ class Connect(Protocol):
         ...
 
 
+def connect_nowhere(told: str) -> Connect:
+    """A `Connect` of a host that reaches nobody: held to the same signature, it then says why.
+
+    Args:
+        told: ``{}`` in it becomes the endpoint.
+    """
+
+    async def connect(
+        endpoint: Endpoint,
+        /,
+        *,
+        connect_timeout: float,  # noqa: ARG001 - the signature of the real one
+        io_timeout: float,  # noqa: ARG001
+        session_timeout: float | None = None,  # noqa: ARG001
+    ) -> Stream:
+        require_endpoint(endpoint)
+        raise StreamConnectError(told.format(endpoint))
+
+    return connect
+
+
 class RunBlocking(Protocol):
     """How to run a function that blocks without holding up the others: in a thread."""
 
@@ -104,6 +125,7 @@ class Host:
         failed_auth: The clients that have failed to authenticate.
         store: State that this host shares with others.
         meter: Counts what happens; None where nobody watches.
+        asked: The settings that plugins have asked for while they were registered.
     """
 
     configuration: Config
@@ -120,6 +142,7 @@ class Host:
     failed_auth: Attempts = field(init=False, repr=False)
     store: Store = field(default_factory=MemoryStore)
     meter: Meter | None = None
+    asked: set[str] = field(init=False, repr=False, default_factory=set)
     _hooks: defaultdict[str, list[_Step]] = field(init=False, repr=False)
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
@@ -155,6 +178,8 @@ class Host:
         Raises:
             ConfigError: The file cannot be read.
         """
+        if scene.get().hook == "register":  # later a name may come from a client, without end
+            self.asked.add(name)
         within_reach = name not in SETTINGS or SETTINGS[name].hook
         values = self._ask("config", name) if within_reach else None
         if values is not None:

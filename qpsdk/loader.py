@@ -1,8 +1,11 @@
 """Finds the plugins that `config/plugins` names, and says precisely what is wrong."""
 
+import ast
+import builtins
 import importlib
 import importlib.util
 import inspect
+import os
 import re
 import sys
 import traceback
@@ -22,7 +25,7 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
 from qpsdk.host import Host
 from qpsdk.log import Scene, log, scene
-from qpsdk.plugin import Plugin, PluginOptions, bound_signature, place, without_hook
+from qpsdk.plugin import LINE_OPTIONS, Plugin, PluginOptions, bound_signature, place, without_hook
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
@@ -197,7 +200,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         given = " ".join([*words, *(f"{key}={value}" for key, value in options.items())])
         raise WordsError(
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
-            f" it takes: {_usage(plugin, signature)}{loglevel_hint(words)}"
+            f" it takes: {usage(plugin.name, signature)}{loglevel_hint(words)}"
         ) from None
     scene_before = scene.get()
     scene.set(Scene(hook="register", plugin=plugin.name))
@@ -274,10 +277,13 @@ def bundled_plugins() -> list[str]:
 def available(directories: list[Path]) -> Iterator[tuple[str, str]]:
     """The plugins that `find` would look through, by name, and where each comes from.
 
-    A name that comes again is hidden by the first.
+    A name that comes again is hidden by the first. Of the files in `directories`, those are left
+    out that surely have no plugin: tests and scripts that lie beside it are not to be run.
     """
     for directory in directories:
-        yield from ((name, str(directory)) for name in _names(directory))
+        for name in _names(directory):
+            if _may_have_plugin(directory / f"{name}.py"):
+                yield name, str(directory)
     yield from ((name, "bundled") for name in bundled_plugins())
     for name, entry in sorted(_installed_plugins().items()):
         package = entry.dist.name if entry.dist is not None else entry.module
@@ -289,9 +295,41 @@ def _installed_plugins() -> dict[str, EntryPoint]:
 
 
 def _names(directory: Path) -> list[str]:
-    """The names of the plugins that are files in `directory`."""
-    files = (path.relative_to(directory).with_suffix("") for path in directory.rglob("*.py"))
-    return sorted(path.as_posix() for path in files if not path.name.startswith("_"))
+    """The names of the plugins that are files in `directory`, or below it.
+
+    Folders that no name can lead into are passed over, hidden ones among them; and virtual
+    environments.
+    """
+    names: list[str] = []
+    for folder, below, files in os.walk(directory):
+        below[:] = [n for n in below if re.fullmatch(_PART, n) and not n.startswith("__")]
+        if "pyvenv.cfg" in files:
+            below.clear()
+            continue
+        at = Path(folder).relative_to(directory)
+        stems = (Path(n).stem for n in files if n.endswith(".py") and not n.startswith(("_", ".")))
+        names += [(at / stem).as_posix() for stem in stems]
+    return sorted(names)
+
+
+def _may_have_plugin(path: Path) -> bool:
+    """Whether a file has a class that may be a `Plugin`, or cannot be read.
+
+    It is one with a base that is not Python's own; which it is, only an import would tell.
+    """
+    try:
+        todo: list[ast.AST] = [ast.parse(path.read_bytes())]
+    except (OSError, SyntaxError, ValueError):
+        return True  # `find` says why it cannot
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.ClassDef):
+            names = [base.id if isinstance(base, ast.Name) else "" for base in node.bases]
+            if any(not hasattr(builtins, name) for name in names):
+                return True
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            todo += ast.iter_child_nodes(node)
+    return False
 
 
 def _import_file(path: Path, name: str) -> ModuleType:
@@ -357,8 +395,8 @@ def _checked(value: object, target: str) -> type[Plugin]:
     raise PluginError(f"{target}: is {value!r}, not a subclass of Plugin")
 
 
-def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
-    """The arguments as a line in `config/plugins` would give them."""
+def usage(name: str, signature: inspect.Signature) -> str:
+    """The line in `config/plugins` that gives a plugin all that its `register` takes."""
     words: list[str] = []
     for parameter in list(signature.parameters.values())[1:]:
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -369,7 +407,7 @@ def _usage(plugin: Plugin, signature: inspect.Signature) -> str:
             named = parameter.kind is parameter.KEYWORD_ONLY
             word = f"{parameter.name}=..." if named else parameter.name.upper()
             words.append(word if parameter.default is parameter.empty else f"[{word}]")
-    return " ".join([plugin.name, *words])
+    return " ".join([name, *words])
 
 
 def loglevel_hint(words: tuple[str, ...]) -> str:
@@ -383,19 +421,26 @@ def loglevel_hint(words: tuple[str, ...]) -> str:
 def _host_options(name: str, options: dict[str, str]) -> PluginOptions:
     """Take out of `options` what the host keeps for itself."""
     result = PluginOptions()
-    if (timeout := options.pop("timeout", None)) is not None:
-        if not timeout.isascii() or not timeout.isdigit() or int(timeout) == 0:
-            raise PluginError(f"{name}: timeout={timeout}: write a number of seconds, such as 60")
-        result.timeout = float(timeout)
-    if (on_error := options.pop("on_error", None)) is not None:
-        if on_error not in ("declined", "denysoft"):
-            raise PluginError(f"{name}: on_error={on_error}: write declined or denysoft")
-        result.on_error = on_error
-    if (loglevel := options.pop("loglevel", None)) is not None:
-        if _LOG_LEVEL.fullmatch(loglevel) is None:
-            raise PluginError(f"{name}: loglevel={loglevel}: write 0 to 7, or +1 or -1 to shift")
-        if loglevel.isdigit():
-            result.loglevel = LogLevel(int(loglevel))
-        else:
-            result.loglevel_shift = int(loglevel)
+    for option in LINE_OPTIONS:
+        text = options.pop(option.name, None)
+        if text is not None and not _is_set(result, option.name, text):
+            raise PluginError(f"{name}: {option.name}={text}: write {option.values}")
     return result
+
+
+def _is_set(kept: PluginOptions, name: str, text: str) -> bool:
+    """Keep the value of one; False if it is none."""
+    match name:
+        case "timeout":
+            valid = text.isascii() and text.isdigit() and int(text) > 0
+            kept.timeout = float(text) if valid else None
+        case "on_error":
+            valid = text in ("declined", "denysoft")
+            kept.on_error = text
+        case _:
+            valid = _LOG_LEVEL.fullmatch(text) is not None
+            if valid and text.isdigit():
+                kept.loglevel = LogLevel(int(text))
+            elif valid:
+                kept.loglevel_shift = int(text)
+    return valid

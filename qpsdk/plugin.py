@@ -30,9 +30,47 @@ class Registration(NamedTuple):
     first: bool
 
 
+class LineOption(NamedTuple):
+    """An option that the host takes on the line of every plugin in `config/plugins`.
+
+    Attributes:
+        values: What may be written.
+        default: What holds where it is not.
+    """
+
+    name: str
+    values: str
+    default: str
+    meaning: str
+
+
+LINE_OPTIONS: Final = (
+    LineOption(
+        "timeout",
+        "a number of seconds, such as 60",
+        "the hook's own limit",
+        "How long each hook of the plugin may take; one that takes longer counts as DENYSOFT.",
+    ),
+    LineOption(
+        "on_error",
+        "declined or denysoft",
+        "declined",
+        "What an exception in a hook counts as: no opinion, so that the message may pass, or"
+        " DENYSOFT, which puts it off. In `queue` it is put off either way.",
+    ),
+    LineOption(
+        "loglevel",
+        "0 to 7, or +1 or -1 to shift",
+        "the plugin's own choice",
+        "The level of all that the plugin logs, or what is added to its own choice.",
+    ),
+)
+"""All of them: what is kept of them is in `PluginOptions`."""
+
+
 @dataclass(slots=True)
 class PluginOptions:
-    """What the host keeps for itself of a plugin's line.
+    """What the host keeps for itself of a plugin's line: see `LINE_OPTIONS`.
 
     Attributes:
         timeout: Seconds for each hook; None for the hook's own limit.

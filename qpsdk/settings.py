@@ -175,6 +175,11 @@ class Setting:
     hook: bool = True
     host: bool = True
 
+    @property
+    def taken_up(self) -> str:
+        """What takes up a change, in words."""
+        return self.taken_up_by or "the next client"
+
     def read(self, config: Config) -> Any:
         """Its value in a config; a list if it may have several.
 

@@ -101,10 +101,11 @@ def _is_v6(text: str) -> bool:
 def _is_name(text: str) -> bool:
     """Whether a resolver would take it: no label is empty or too long (RFC 1035, 2.3.4).
 
-    A host called ``unix`` is refused: with its port it would read as a socket's path.
+    A host called ``unix`` is refused: with its port it would read as a socket's path. So is a
+    number: a resolver reads 2541 as the address 0.0.9.237, and a port was meant.
     """
     try:
-        return bool(text.encode("idna")) and text != "unix"
+        return bool(text.encode("idna")) and text != "unix" and not text.isdigit()
     except UnicodeError:
         return False
 

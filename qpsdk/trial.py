@@ -16,17 +16,17 @@ from typing import Any, Final, NamedTuple
 from rich.console import Console
 from rich.text import Text
 
-from qpsdk.constants import LOGWARN, OK, LogLevel
+from qpsdk.constants import DENYSOFT, LOGWARN, OK, LogLevel
 from qpsdk.dispatcher import AnswerError, Dispatcher, read_answer
-from qpsdk.errors import SetupError, StreamConnectError, StreamError
+from qpsdk.errors import BusyError, SetupError, StreamError
 from qpsdk.hooks import HOOKS
-from qpsdk.host import Host
+from qpsdk.host import Host, connect_nowhere
 from qpsdk.loader import load
 from qpsdk.log import escape, logger, text_of
 from qpsdk.message import Answer, Connection
-from qpsdk.plugin import Plugin
+from qpsdk.plugin import Plugin, without_hook
 from qpsdk.reply import Reply
-from qpsdk.stream import TLS, Endpoint, Stream
+from qpsdk.stream import TLS
 from qpsdk.testing.answers import show
 from qpsdk.testing.client import SMTPClient
 from qpsdk.testing.logs import LogLine, each_line
@@ -108,7 +108,8 @@ class Trial:
 
             self._host.connect = connect
         else:
-            self._host.connect = _refuse_to_connect
+            self._host.connect = connect_nowhere("not connected to {}: --connect allows it")
+        self._one = which is not None
         with self._log_shown():
             self._plugins: list[Plugin] = (
                 list(load(self._host).plugins)
@@ -142,7 +143,8 @@ class Trial:
         self, connection: Connection, envelope: Envelope, message: bytes | Iterable[bytes]
     ) -> bool:
         host = self._host
-        watched = [Watched(plugin, _Teller(plugin.name, self)) for plugin in self._plugins]
+        tellers = [_Teller(plugin.name, self) for plugin in self._plugins]
+        watched = [Watched(*pair) for pair in zip(self._plugins, tellers, strict=True)]
         dispatcher = Dispatcher(watched, host.run_blocking)
         real = Dispatcher(self._plugins, host.run_blocking)
         verdict = "the server closed the connection"
@@ -158,6 +160,9 @@ class Trial:
         if self.failed:
             verdict += "; a hook failed"
         self._console.print(Text(verdict, _style(accepted and not self.failed)))
+        for which, teller in zip(self._plugins, tellers, strict=True):
+            if hint := teller.hint(which, tried=self._one and not isinstance(which, _Rest)):
+                self._console.print(Text(hint, "yellow"))
         return accepted
 
     # What is shown
@@ -211,8 +216,26 @@ class _Teller(Witness):
         self._plugin = plugin
         self._trial = trial
         self._started = 0.0
+        self._asked = self._crashed = False
+
+    def hint(self, plugin: Plugin, *, tried: bool) -> str:
+        """What its author might not expect of what has happened; empty if there is nothing.
+
+        Args:
+            tried: It is the one that is tried, and not one of many.
+        """
+        if self._crashed and plugin.options.on_error == "declined":
+            told = f"on_error=denysoft on the line of {plugin.name} would have put it off"
+            return f"a hook that raises an exception has no opinion; {told}"
+        if told := without_hook(plugin):
+            return f"{plugin.name} {told}"
+        if tried and not self._asked:
+            hooks = ", ".join(dict.fromkeys(entry.hook for entry in plugin.registrations))
+            return f"no hook of {plugin.name} was asked; it has: {hooks}"
+        return ""
 
     def called(self, _hook: str, _arguments: tuple[Any, ...]) -> None:
+        self._asked = True
         self._started = perf_counter()
 
     def returned(self, hook: str, _: Callable[..., Any], result: object) -> None:
@@ -233,6 +256,8 @@ class _Teller(Witness):
             self._tell(hook, "was cancelled", "bold red")
             return
         self._trial.failed = True
+        if DENYSOFT in HOOKS[hook].effects and hook != "queue" and type(error) is not BusyError:
+            self._crashed = True
         self._tell(hook, f"raised {type(error).__name__}: {text_of(error)}", "bold red")
         if self._trial.post_mortem:
             try:
@@ -273,8 +298,9 @@ async def _dialogue(
 
 def _small(blocks: Iterable[bytes]) -> bytes | Iterable[bytes]:
     """A message that is one block, so that it is shown; or one that is many."""
-    first, *second = itertools.islice(blocks := iter(blocks), 2) or [b""]
-    return itertools.chain([first], second, blocks) if second else first
+    blocks = iter(blocks)
+    first, second = next(blocks, b""), next(blocks, None)
+    return first if second is None else itertools.chain([first, second], blocks)
 
 
 def _blocks(message: Path | None) -> Iterator[bytes]:
@@ -300,10 +326,6 @@ def _of_hook(traceback: TracebackType | None) -> TracebackType | None:
     while below is not None and not is_authors(below.tb_frame.f_code.co_filename):
         below = below.tb_next
     return below or traceback
-
-
-async def _refuse_to_connect(endpoint: Endpoint, /, **_limits: float | None) -> Stream:
-    raise StreamConnectError(f"not connected to {endpoint}: --connect allows it")
 
 
 def _style(good: bool) -> str:

@@ -10,10 +10,14 @@ from qpsdk.check import check, dry_host
 from qpsdk.config import Config
 
 GREEDY = """\
-from qpsdk import OK, Plugin
+from qpsdk import LOGINFO, LOGWARN, Plugin
 
 class Greedy(Plugin):
-    def register(self, qp, *words): ...
+    def register(self, qp, *words):
+        qp.config("subject_words")
+        self.log(LOGINFO, "loaded")
+        if "complain" in words:
+            self.log(LOGWARN, "complains")
 
     def hook_rcpt(self, transaction, recipient, params): ...
 
@@ -28,6 +32,7 @@ def folder(tmp_path: Path) -> Path:
     path.mkdir()
     (path / "me").write_text("mx.example.com\n")
     (path / "listen").write_text("127.0.0.1:2525\n")
+    (path / "rcpthosts").write_text("example.com\n")
     (path / "plugins").write_text("rcpt_ok\nqueue/discard\n")
     return path
 
@@ -93,10 +98,46 @@ def test_misspelt_file(folder: Path) -> None:
     """A file that is named nearly as a setting is told, unless the setting is there, too."""
     assert told(folder, databyte="10", rcpt_hosts="x", **{"spool-dir": "/x"}, greylist="x") == [
         "warning: C/databyte: no setting of this name is known; did you mean databytes?",
-        "warning: C/rcpt_hosts: no setting of this name is known; did you mean rcpthosts?",
         "warning: C/spool-dir: no setting of this name is known; did you mean spool_dir?",
     ]
-    assert told(folder, databytes="10")[0].startswith("warning: C/rcpt_hosts: ")
+    assert told(folder, databytes="10")[0].startswith("warning: C/spool-dir: ")
+
+
+def test_misspelt_domains(folder: Path) -> None:
+    """Without the file that rcpt_ok reads, it says what becomes of mail, and check what is near."""
+    (folder / "rcpthosts").rename(folder / "rcpthost")
+    assert told(folder) == [
+        "warning: C/plugins:1: rcpt_ok: neither rcpthosts nor morercpthosts has a domain, so"
+        " whoever may not relay is refused every recipient but those of me",
+        "warning: C/rcpthost: no setting of this name is known; did you mean rcpthosts?",
+    ]
+
+
+def test_misspelt_file_of_a_plugin(folder: Path) -> None:
+    """So is one that is named nearly as a file that a plugin asks for, if that is not there."""
+    (folder / "greedy.py").write_text(GREEDY)
+    named = {"plugin_dirs": ".", "plugins": "greedy"}
+    assert told(folder, **named, subject_word="x", mine="x") == [
+        "warning: C/subject_word: no setting of this name is known; did you mean subject_words?",
+    ]
+    assert told(folder, subject_words="x") == []
+
+
+def test_settings_of_plugins_are_known(folder: Path) -> None:
+    """A file that a plugin asks for is no slip of the pen, however near to one of the host's."""
+    (folder / "greedy.py").write_text(GREEDY.replace("subject_words", "databyte"))
+    assert told(folder, plugin_dirs=".", plugins="greedy", databyte="10") == []
+
+
+def test_what_plugins_warn_of(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """What a plugin logs at LOGWARN or graver while it is checked counts, and is told once."""
+    (folder / "greedy.py").write_text(GREEDY)
+    plugins = "rcpt_ok\nqueue/qmqp_forward 127.0.0.1 628 timeout = 3\ngreedy complain"
+    assert told(folder, plugin_dirs=".", plugins=plugins) == [
+        "warning: C/plugins:2: queue/qmqp_forward: ignoring arguments after the port: timeout = 3",
+        "warning: C/plugins:3: greedy: complains",
+    ]
+    assert capfd.readouterr() == ("", "")
 
 
 WARNINGS = [
@@ -124,6 +165,10 @@ WARNINGS = [
         {"plugins": "greedy loglevel 5", "plugin_dirs": "."},
         "C/plugins:1: greedy: takes any words; qpsmtpd's `loglevel 5` is written loglevel=5 here",
     ),
+    (
+        {"plugins": "rcpt_ok\nqueue/discard\nsilent", "plugin_dirs": "."},
+        "C/plugins:3: silent: has no hook, so it is never asked; rename on_queue to hook_queue",
+    ),
     ({"badmailfrom": "$include x"}, "C/badmailfrom:1: $include x: C/x: no such file"),
 ]
 
@@ -132,6 +177,7 @@ WARNINGS = [
 def test_warning(texts: dict[str, str], warning: str, folder: Path) -> None:
     """With these the host starts, but hardly as it is meant."""
     (folder / "greedy.py").write_text(GREEDY)
+    (folder / "silent.py").write_text(GREEDY.replace("hook_", "on_"))
     assert told(folder, **texts) == [f"warning: {warning}"]
 
 

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,7 @@ def config(tmp_path: Path) -> Path:
     folder.mkdir()
     (folder / "me").write_text("mx.example.com\n")
     (folder / "listen").write_text("127.0.0.1:0\n")
+    (folder / "rcpthosts").write_text("example.com\n")
     (folder / "plugins").write_text("# all\nrcpt_ok\nqueue/discard\n")
     return folder
 
@@ -147,6 +149,18 @@ def test_wrong_options(arguments: list[str], told: str, config: Path) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("command", ["serve --listen", "fake-qmqp --listen", "lab --qmqp"])
+def test_port_taken(command: str, config: Path) -> None:
+    """Where something listens already, the option that names another port is told."""
+    name, option = command.split()
+    extra = ["--config", str(config)] if name == "serve" else []
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        at = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = run(name, *extra, option, at)
+    told = f"qpsdk: cannot listen on {at}: Address already in use; {option} names another\n"
+    assert (result.returncode, result.stderr) == (2, told)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("command", ["serve", "fake-qmqp"])
 def test_listening(command: str, number: signal.Signals, config: Path) -> None:
@@ -164,6 +178,33 @@ def test_listening(command: str, number: signal.Signals, config: Path) -> None:
         rest, errors = process.communicate(timeout=20)
     assert re.fullmatch(r"listening on 127\.0\.0\.1:[1-9][0-9]*\n", first)
     assert (process.returncode, rest, errors) == (0, "", "")
+
+
+def test_serve_warns(config: Path) -> None:
+    """What `check` warns of, `serve` logs at its start and at each reload."""
+    (config / "rcpthosts").rename(config / "rcpthost")
+    with subprocess.Popen(
+        [*QPSDK, "serve", "--config", config],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()
+        plugin, near = process.stderr.readline(), process.stderr.readline()
+        process.send_signal(signal.SIGHUP)
+        again = [process.stderr.readline(), process.stderr.readline()]
+        process.terminate()
+        _, rest = process.communicate(timeout=20)
+    assert " LOGWARN (register) rcpt_ok: neither rcpthosts nor morercpthosts has a dom" in plugin
+    assert near.endswith(
+        f" LOGWARN {config}/rcpthost: no setting of this name is known; did you mean rcpthosts?\n"
+    )
+    assert [line.split(" ", 2)[2] for line in again] == [
+        line.split(" ", 2)[2] for line in (plugin, near)
+    ]
+    assert rest == ""
 
 
 def test_demo() -> None:

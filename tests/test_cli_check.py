@@ -45,6 +45,7 @@ def folder(tmp_path: Path) -> Path:
     path.mkdir()
     (path / "me").write_text("mx.example.com\n")
     (path / "listen").write_text("127.0.0.1:2525\n")
+    (path / "rcpthosts").write_text("example.com\n")
     (path / "plugin_dirs").write_text(".\n")
     (path / "slow.py").write_text(SLOW)
     (path / "plugins").write_text("rcpt_ok timeout=5\nslow\nqueue/discard:1\nqueue/discard:2\n")

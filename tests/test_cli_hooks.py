@@ -1,5 +1,7 @@
 """`qpsdk hooks`: the table, and one hook in full."""
 
+import re
+
 import pytest
 from typer.testing import CliRunner
 
@@ -41,6 +43,15 @@ def test_table_on_a_terminal() -> None:
     assert "post_connection" in text
 
 
+def test_table_on_a_narrow_terminal() -> None:
+    """Where it does not fit, words are folded and none is cut; a name stays in one piece."""
+    result = CliRunner().invoke(app, ["hooks"], env={"FORCE_COLOR": "1", "COLUMNS": "60"})
+    assert "…" not in result.stdout
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout)
+    assert "unrecognized_command" in plain
+    assert max(map(len, plain.splitlines())) <= 60
+
+
 def test_rcpt() -> None:
     """One hook in full: arguments with types, the reply for each answer, time limit, example."""
     assert run("rcpt") == (
@@ -60,8 +71,21 @@ def test_rcpt() -> None:
         "  DONE                 the plugin has answered the client itself, by"
         " connection.respond()\n"
         "\n"
-        "Time limit: 30 s for each plugin; timeout=SECONDS in config/plugins gives another.\n"
+        "Time limit: 30 s for each plugin.\n"
         "In use: rcpt_ok\n"
+        "\n"
+        "Options that the host takes on the line in config/plugins:\n"
+        "  timeout=   a number of seconds, such as 60; else the hook's own limit\n"
+        "             How long each hook of the plugin may take; one that takes longer\n"
+        "             counts as DENYSOFT.\n"
+        "  on_error=  declined or denysoft; else declined\n"
+        "             What an exception in a hook counts as: no opinion, so that the\n"
+        "             message may pass, or DENYSOFT, which puts it off. In `queue` it is\n"
+        "             put off either way.\n"
+        "  loglevel=  0 to 7, or +1 or -1 to shift; else the plugin's own choice\n"
+        "             The level of all that the plugin logs, or what is added to its own\n"
+        "             choice.\n"
+        "\n"
         "Example:\n"
         "    def hook_rcpt(self, transaction: Transaction, recipient: Address,"
         " params: Parameters) -> Result:\n"
@@ -79,7 +103,7 @@ def test_rcpt() -> None:
         ("pre_connection", "  DENY                 550 Not accepted here (closes)"),
         ("data_post", "  DECLINED             by all plugins: the host goes on"),
         ("rcpt_pre", "  OK                   with a bytes: it is used"),
-        ("queue", "Time limit: 540 s for each plugin; timeout=SECONDS in config/plugins gives"),
+        ("queue", "Time limit: 540 s for each plugin."),
         ("queue-pre", "  DONE                 the plugin has taken care of the message: it is not"),
         ("hook_quit", "  [async] def hook_quit(self, connection: Connection)"),
         ("post-fork", "Answers: whatever is returned changes nothing."),
@@ -91,6 +115,20 @@ def test_rcpt() -> None:
 def test_line(hook: str, line: str) -> None:
     """What is particular of a hook is said; its name is taken in every spelling."""
     assert any(told.startswith(line) for told in run(hook).splitlines())
+
+
+@pytest.mark.parametrize(
+    ("hook", "options"),
+    [
+        ("mail", ["timeout", "on_error", "loglevel"]),
+        ("queue", ["timeout", "loglevel"]),  # a failure there is never passed on
+        ("reset_transaction", ["timeout", "loglevel"]),
+        ("config", ["loglevel"]),
+    ],
+)
+def test_options_of_a_line(hook: str, options: list[str]) -> None:
+    """Of the host's options those are shown that change something in the hook."""
+    assert re.findall(r"^  (\w+)=  ", run(hook), re.MULTILINE) == options
 
 
 @pytest.mark.parametrize("hook", list(HOOKS))

@@ -106,6 +106,7 @@ def test_new_asks(tmp_path: Path) -> None:
         (b"Which hooks", b" \r"),  # the first of the list, beside the default
     )
     assert status == 0
+    assert b"E.g. Refuses mail for people who left" in shown
     assert b"long-gone is a project of its own" in shown
     found = answers(tmp_path / "long-gone")
     assert found["description"] == "Refuses all"
@@ -119,6 +120,14 @@ def test_new_given_up(tmp_path: Path) -> None:
     )
     assert status == 2
     assert shown.endswith(b"qpsdk: given up; nothing was made\r\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_new_without_an_answer(tmp_path: Path) -> None:
+    """So does the end of the input there; what to do is said in words of this command."""
+    status, shown = dialogue(tmp_path, (b"in one sentence?", b"\x04"))
+    assert status == 2
+    assert shown.endswith(b"qpsdk: no answer came, so nothing was made; --yes asks nothing\r\n")
     assert list(tmp_path.iterdir()) == []
 
 

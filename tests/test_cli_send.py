@@ -61,13 +61,16 @@ def test_no_answer() -> None:
         server = f"127.0.0.1:{at.port}"
     result = run("--server", server, "--to", "b@example.com")
     assert result.returncode == 75
-    assert result.stderr.decode() == f"qpsdk: {server}: [Errno 111] Connection refused\n"
+    assert result.stderr.decode() == (
+        f"qpsdk: {server}: [Errno 111] Connection refused (--server names another)\n"
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
         (["--server", "unix:/x"], "--server: 'unix:/x' is no TCP address; write HOST:PORT or"),
+        (["--server", "2541"], "--server: '2541' is no address; write HOST:PORT"),
         (["--server", "a b"], "--server: 'a b' is no address; write HOST:PORT"),
         (["--from", "a\nb"], "--from, --to, --helo: each is one line"),
         (["--helo", "a\nb"], "--from, --to, --helo: each is one line"),

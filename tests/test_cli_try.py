@@ -119,6 +119,9 @@ def test_message(grey: Path, tmp_path: Path) -> None:
     assert "bytes: 250 2.0.0 Queued" in run(grey, "--relay", "--message", path).stdout
     typed = run(grey, "--relay", "--message", "-", typed="Subject: typed\n\nhello\n")
     assert "C: Subject: typed\n" in typed.stdout
+    empty = run(grey, "--relay", "--message", "-")
+    assert (empty.returncode, empty.stderr) == (0, "")
+    assert "\nC: DATA\nS: 354 Go ahead, end with a dot on a line of its own\nC: .\n" in empty.stdout
 
 
 def test_a_hook_that_fails(grey: Path) -> None:
@@ -127,7 +130,31 @@ def test_a_hook_that_fails(grey: Path) -> None:
     assert result.returncode == 1
     assert "     rcpt: grey raised KeyError: 'users' (T)\n" in shown(result)
     assert "grey.py" in result.stdout
-    assert result.stdout.endswith("\naccepted: 250 2.0.0 Queued; a hook failed\n")
+    assert result.stdout.endswith(
+        "\naccepted: 250 2.0.0 Queued; a hook failed\n"
+        "a hook that raises an exception has no opinion;"
+        " on_error=denysoft on the line of grey would have put it off\n"
+    )
+    result = run(grey, "on_error=denysoft", "--to", "fails@example.com")
+    assert result.stdout.endswith("try again later; a hook failed\n")
+
+
+def test_no_hook_was_asked(tmp_path: Path) -> None:
+    """A plugin that was not asked is told; so is one that never will be."""
+    path = tmp_path / "silent.py"
+    path.write_text(PLUGIN.replace("hook_", "on_"))
+    result = run(path)
+    assert result.stdout.endswith(
+        "\naccepted: 250 2.0.0 Queued\n"
+        "silent has no hook, so it is never asked; rename on_disconnect to hook_disconnect\n"
+    )
+    path.write_text(
+        "from qpsdk import Plugin\n"
+        "class Asleep(Plugin):\n"
+        "    def hook_vrfy(self, connection, text): ...\n"
+    )
+    result = run(path)
+    assert result.stdout.endswith("Queued\nno hook of silent was asked; it has: vrfy\n")
 
 
 def test_a_wrong_answer(grey: Path) -> None:
@@ -170,9 +197,9 @@ def test_connects_to_nobody(grey: Path) -> None:
         (["rcpt_ok", "a"], "rcpt_ok: too many positional arguments; given: a; it takes: rcpt_ok\n"),
         (["rcpt_ok", "a=1", "a=2"], "an option is given twice\n"),
         ([], "name a plugin, or a config directory with --config\n"),
-        (["rcpt_ok", "--ip", "me"], "--ip: 'me' is no IP address\n"),
+        (["relay", "--ip", "me"], "--ip: 'me' is no IP address\n"),
         (["rcpt_ok", "--loglevel", "loud"], "--loglevel: 'loud' is no log level"),
-        (["rcpt_ok", "--message", "/none"], "/none: cannot be read: No such file or directory\n"),
+        (["relay", "--message", "/none"], "/none: cannot be read: No such file or directory\n"),
         (["--config", "/none"], "/none: not a directory"),
     ],
 )

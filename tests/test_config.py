@@ -263,6 +263,7 @@ def test_qmail_control(folder: Path, tmp_path: Path) -> None:
     assert config.get("me") == ["qmail.example.com"]
     assert config.get("rcpthosts") == []
     assert config.names() == ["qmail_control", "rcpthosts"]
+    assert [config.has(name) for name in ("rcpthosts", "me", "timeout")] == [True, True, False]
     with pytest.raises(ConfigError) as refusal:
         config.parse("databytes", int, 0)
     assert refusal.value.path == folder / "../control/databytes"

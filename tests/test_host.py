@@ -348,6 +348,23 @@ class Users(Plugin):
         return DECLINED
 
 
+def test_settings_that_are_asked_for(host: Host) -> None:
+    """The host knows what plugins ask for in register(); not what they make of a client's words."""
+
+    class Asks(Plugin):
+        """Asks in every way."""
+
+        def register(self, qp: Host) -> None:
+            """Ask."""
+            self.config("one")
+            self.parse_config("two", list)
+            self.user_config(Address.parse("a@example.com"), "three")
+
+    register(Asks(), host, (), {})
+    host.config("four")
+    assert host.asked == {"one", "two", "three"}
+
+
 def test_user_config(host: Host) -> None:
     """A plugin says what a setting is for one user; else it is everybody's. It may itself ask."""
     fred, other = Address.parse(b"<fred@example.com>"), Address.parse(b"<x@example.com>")

@@ -51,14 +51,16 @@ def test_message_arrives() -> None:
 
 
 def test_dialogue_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    """Commands and replies are printed, a reply of several lines line by line."""
+    """Commands and replies are printed as they were sent, one of several lines with its dashes."""
     forward(Takes(), "a@example.org", ["b@example.com"], b"Subject: hi\n\nhello\n")
     shown = capsys.readouterr().out.splitlines()
     assert shown[:3] == [
         "S: 220 mx.example.com ESMTP qpsdk ready",
         "C: ehlo client.example.org",
-        "S: 250 mx.example.com",
+        "S: 250-mx.example.com",
     ]
+    assert "S: 250-PIPELINING" in shown
+    assert "S: 250 ENHANCEDSTATUSCODES" in shown
     assert "C: mail FROM:<a@example.org>" in shown
     assert "S: 250 2.0.0 so it is" in shown
     assert shown[-2:] == ["C: QUIT", "S: 221 2.0.0 mx.example.com Closing the connection"]

@@ -434,7 +434,7 @@ def test_no_hook(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
         "from qpsdk import Plugin\nclass X(Plugin):\n    def on_rcpt(self, t, r, p): ...\n"
     )
     (folder / "greet.py").write_text(GREET)
-    load_plugins("x\ngreet\nrcpt_ok")
+    load_plugins("x\ngreet\nqueue/discard")
     assert [Formatter().format(record)[24:] for record in caplog.records] == [
         "LOGWARN (register) x: has no hook, so it is never asked; rename on_rcpt to hook_rcpt"
     ]

@@ -15,6 +15,8 @@ from qpsdk.errors import SetupError
 from qpsdk.server.listeners import Listener, bind, bind_for_each, inherited, parse_endpoints
 from qpsdk.stream import Endpoint
 
+TAKEN = "cannot listen on {}: Address already in use; --listen names another"
+
 
 @pytest.fixture
 def opened() -> Iterator[list[Listener]]:
@@ -81,7 +83,7 @@ def test_a_port_in_use(opened: list[Listener], workers: int) -> None:
         at = listener.endpoint
         with pytest.raises(SetupError) as refusal:
             bind_for_each(at, workers)
-        assert str(refusal.value) == f"cannot listen on {at}: Address already in use"
+        assert str(refusal.value) == TAKEN.format(at)
 
 
 def test_a_name_that_is_none() -> None:
@@ -112,7 +114,7 @@ def test_a_live_unix_socket_is_not(opened: list[Listener], tmp_path: Path, backl
         client.connect(at.path)
         with pytest.raises(SetupError) as refusal:
             bind(at)
-    assert str(refusal.value) == f"cannot listen on {at}: Address already in use"
+    assert str(refusal.value) == TAKEN.format(at)
     with socket.socket(socket.AF_UNIX) as client:
         client.setblocking(False)
         assert client.connect_ex(at.path) in (0, 11)  # EAGAIN: its queue is full

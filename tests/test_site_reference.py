@@ -59,6 +59,8 @@ def test_constants_page(reference: ModuleType) -> None:
 def test_settings_page(reference: ModuleType) -> None:
     """Each setting has its row: what it means, its default, what takes up a change."""
     page: str = reference.settings_page()
+    page, _, of_lines = page.partition("\n## ")
+    assert "| `on_error=` | declined or denysoft | declined | What an exception" in of_lines
     rows = [line for line in page.splitlines() if line.startswith("| `")]
     assert [row.split("`")[1] for row in rows] == list(SETTINGS)
     assert any(
@@ -89,6 +91,9 @@ def test_plugins_page(reference: ModuleType) -> None:
     """Each bundled plugin has its section, with the line for `config/plugins` as a block."""
     page: str = reference.plugins_page()
     assert [part.split(" {")[0] for part in page.split("\n## ")[1:]] == bundled_plugins()
+    assert (
+        page.count("| `timeout=` | a number of seconds, such as 60 | the hook's own limit |") == 1
+    )
     assert "```text\nqueue/qmqp_forward SERVER [PORT]" in page
     assert page.count("```") % 2 == 0
     assert "[`rcpt`](hooks.md#rcpt)" in page

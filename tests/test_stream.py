@@ -56,6 +56,8 @@ REFUSED = [
     ("smtp://localhost:25", None),
     ("localhost/25", 25),
     ("unix:", 25),
+    ("2541", 25),  # a port, of which the C library would make the address 0.0.9.237
+    ("2541:25", None),
     ("unix", 25),  # which would print as unix:25, a path
 ]
 

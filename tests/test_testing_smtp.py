@@ -6,7 +6,19 @@ from typing import Any
 
 import pytest
 
-from qpsdk import DENY, DENY_DISCONNECT, OK, Endpoint, Plugin, StreamError
+from qpsdk import (
+    DECLINED,
+    DENY,
+    DENY_DISCONNECT,
+    LOGWARN,
+    OK,
+    Connection,
+    Endpoint,
+    Host,
+    Plugin,
+    Result,
+    StreamError,
+)
 from qpsdk.host import Connect
 from qpsdk.testing import (
     Clock,
@@ -15,6 +27,7 @@ from qpsdk.testing import (
     SMTPClient,
     Step,
     SyncSMTPClient,
+    capture_log,
     memory_host,
     smtp,
 )
@@ -32,6 +45,31 @@ class Yes(Plugin):
     def hook_queue(self, transaction: Any) -> Any:
         self.message = b"".join(transaction.body_blocks())
         return OK
+
+
+class Words(Plugin):
+    """Reads a setting of its own."""
+
+    def register(self, qp: Host) -> None:
+        """Ask for it."""
+        qp.config("subject_words")
+
+    def hook_quit(self, connection: Connection) -> Result:
+        """Nothing."""
+        return DECLINED
+
+
+def test_misspelt_settings_are_logged() -> None:
+    """A setting whose name is near to one that is asked for is told, as `qpsdk check` does."""
+    with capture_log() as log, smtp(Words(), config={"subject_word": "x", "rcpthost": "y"}):
+        pass
+    assert log.lines(level=LOGWARN) == [
+        "config/rcpthost: no setting of this name is known; did you mean rcpthosts?",
+        "config/subject_word: no setting of this name is known; did you mean subject_words?",
+    ]
+    with capture_log() as log, smtp(Words(), config={"subject_words": "x"}):
+        pass
+    assert log.lines(level=LOGWARN) == []
 
 
 def test_step_by_step() -> None:

@@ -17,7 +17,7 @@ from qpsdk.cli.plugins import registers_more
 from qpsdk.constants import DONE, Constant, LogLevel
 from qpsdk.hooks import HOOKS, Effect, Hook
 from qpsdk.loader import PluginLine, bundled_plugins, find
-from qpsdk.plugin import Plugin
+from qpsdk.plugin import LINE_OPTIONS, Plugin
 from qpsdk.scaffold.compose import code_of_plugin
 from qpsdk.settings import SETTINGS
 from qpsdk.testing import transcripts
@@ -155,7 +155,14 @@ def _documented(enum: type[Constant]) -> Iterable[tuple[str, str]]:
 
 def plugins_page() -> str:
     """The bundled plugins: what their files say of themselves."""
-    lines = ["# Bundled plugins", "", "Each is written only against the public API, as yours is."]
+    lines = [
+        "# Bundled plugins",
+        "",
+        "Each is written only against the public API, as yours is. `qpsdk plugins NAME` shows one"
+        " in a terminal.",
+        "",
+        *_line_options(),
+    ]
     for name, plugin_class in _bundled().items():
         hooks = [f"[`{hook}`](hooks.md#{hook})" for hook in _hooks(plugin_class)]
         if registers_more(plugin_class):
@@ -164,6 +171,14 @@ def plugins_page() -> str:
         lines += [f"\n## {name} {{ #{_anchor(name)} }}\n", _fenced(doc), ""]
         lines.append(f"Hooks: {', '.join(hooks)}")
     return "\n".join(lines)
+
+
+def _line_options() -> Iterable[str]:
+    """What the host takes on the line of every plugin."""
+    yield "The host takes these on the line of any plugin in `config/plugins`:"
+    yield ""
+    rows = [(f"`{o.name}=`", o.values, o.default, o.meaning) for o in LINE_OPTIONS]
+    yield from _table(("option", "values", "default", "meaning"), rows)
 
 
 def _fenced(doc: str) -> str:
@@ -216,7 +231,7 @@ def settings_page() -> str:
             f"`{setting.name}`",
             setting.meaning + (" Any number of lines." if setting.several else ""),
             setting.shown_default,
-            setting.taken_up_by or "the next client",
+            setting.taken_up,
         )
         for setting in SETTINGS.values()
     ]
@@ -230,9 +245,14 @@ def settings_page() -> str:
             " file. The directory is looked at no more than once a second, and read again when"
             " a file has changed: whoever is connected keeps the settings that it began with, and a"
             " directory with a mistake in it changes nothing and is reported in the log."
-            " `qpsdk check --config DIR` says everything that is wrong with one.",
+            " `qpsdk check --config DIR` says everything that is wrong with one, and"
+            " `qpsdk settings` shows this page in a terminal.",
             "",
             *_table(("file", "meaning", "default", "a change is taken up by"), rows),
+            "",
+            "## Options of a plugin's line",
+            "",
+            *_line_options(),
         ]
     )
 

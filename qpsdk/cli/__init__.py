@@ -12,6 +12,7 @@ from qpsdk.cli import (
     qmqp_send,
     send,
     serve,
+    settings,
     systemd_units,
     try_,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "qmqp_send",
     "send",
     "serve",
+    "settings",
     "systemd_units",
     "try_",
 ]

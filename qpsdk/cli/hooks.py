@@ -7,10 +7,11 @@ from typing import Annotated
 import typer
 
 from qpsdk.cli.app import app
-from qpsdk.cli.show import table
-from qpsdk.constants import DECLINED, DONE, OK, Constant
+from qpsdk.cli.show import line_options, table
+from qpsdk.constants import DECLINED, DENYSOFT, DONE, OK, Constant
 from qpsdk.errors import SetupError
 from qpsdk.hooks import HOOKS, Effect, Hook, hook_name
+from qpsdk.plugin import LINE_OPTIONS, LineOption
 from qpsdk.scaffold.compose import code_of_plugin
 
 
@@ -69,12 +70,24 @@ def describe(hook: Hook) -> Iterator[str]:
     if hook.sync:
         yield "Time limit: none, as it is reached from plain calls: be quick."
     else:
-        told = "timeout=SECONDS in config/plugins gives another"
-        yield f"Time limit: {hook.time_limit:g} s for each plugin; {told}."
+        yield f"Time limit: {hook.time_limit:g} s for each plugin."
     if hook.example:
         yield f"In use: {hook.example}"
+    yield ""
+    yield from line_options(option for option in LINE_OPTIONS if _concerns(option, hook))
+    yield ""
     yield "Example:"
     yield from code_of_plugin([hook.name]).methods.splitlines()
+
+
+def _concerns(option: LineOption, hook: Hook) -> bool:
+    """Whether an option of a plugin's line changes something in a hook."""
+    match option.name:
+        case "timeout":
+            return not hook.sync
+        case "on_error":
+            return DENYSOFT in hook.effects and hook.name != "queue"
+    return True
 
 
 def effect_text(hook: Hook, constant: Constant) -> str:

@@ -41,7 +41,8 @@ def new(  # noqa: PLR0917 - Typer gives all of them by name
     """Make a project for a new plugin: code, tests, config to serve it, CI, a git repository.
 
     It works as it is; what the plugin does is an example for each of its hooks. Without --yes, what
-    is not given is asked for. Needs git, and the extra qpsdk[new]; --single-file needs neither.
+    is not given is asked for. Needs git, and the extra qpsdk[new]. --single-file needs neither, and
+    asks nothing.
     """
     from qpsdk.scaffold import project, single
     from qpsdk.scaffold.names import Names

@@ -1,23 +1,28 @@
-"""`qpsdk plugins`: what could stand in config/plugins."""
+"""`qpsdk plugins`: what could stand in config/plugins, and one plugin in full."""
 
 import inspect
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from qpsdk.cli.app import app
-from qpsdk.cli.show import table
+from qpsdk.cli.show import line_options, table
 from qpsdk.config import Config
-from qpsdk.errors import PluginError
+from qpsdk.errors import PluginError, SetupError
 from qpsdk.hooks import HOOKS
-from qpsdk.loader import PluginLine, available, find, plugin_directories
+from qpsdk.loader import PluginLine, available, find, plugin_directories, usage
 from qpsdk.plugin import Plugin
 
 
 @app.command()
 def plugins(
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[NAME]", help="Show this one in full, such as greylisting."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(
@@ -30,19 +35,44 @@ def plugins(
 ) -> None:
     """List the plugins that can be loaded: where each is from, what it does, its hooks.
 
-    "..." stands for hooks that are only known once it is registered.
+    "..." stands for hooks that are only known once it is registered. With a NAME: all that the
+    plugin says of itself, and what its line in config/plugins may have.
     """
     directories = plugin_directories(Config(config)) if config else []
+    if name is not None:
+        typer.echo("\n".join(_described(name, directories)))
+        return
     rows: list[tuple[str, ...]] = []
     seen: set[str] = set()
-    for name, origin in available(directories):
-        spelling = name.replace("-", "_")
+    for listed, origin in available(directories):
+        spelling = listed.replace("-", "_")
         if spelling in seen:
-            rows.append((name, origin, "", "(hidden by the one above of the same name)"))
+            rows.append((listed, origin, "", "(hidden by the one above of the same name)"))
         else:
-            rows.append((name, origin, *_about(name, directories)))
+            rows.append((listed, origin, *_about(listed, directories)))
         seen.add(spelling)
     table(("plugin", "from", "hooks", "what it does"), rows)
+
+
+def _described(name: str, directories: list[Path]) -> Iterator[str]:
+    """One plugin in full, line by line.
+
+    Raises:
+        SetupError: There is none of this name, or it cannot be loaded.
+    """
+    try:
+        line = PluginLine.parse(name)
+    except ValueError as error:
+        raise SetupError(str(error)) from None
+    found = find(line, directories)
+    yield _doc(found) or "It says nothing of itself."
+    yield ""
+    yield f"Hooks: {', '.join(_hooks(found)) or 'none'}"
+    bound = inspect.signature(found.register)
+    bound = bound.replace(parameters=[*bound.parameters.values()][1:])
+    yield f"Its line: {usage(line.name, bound)}"
+    yield ""
+    yield from line_options()
 
 
 def _about(name: str, directories: list[Path]) -> tuple[str, str]:
@@ -54,10 +84,12 @@ def _about(name: str, directories: list[Path]) -> tuple[str, str]:
         found = find(line, directories)
     except (PluginError, ValueError) as error:
         return "", f"(cannot be loaded: {error})"
-    hooks = [h for h in HOOKS if callable(getattr(found, f"hook_{h}", None))]
-    if registers_more(found):
-        hooks.append("...")
-    return ",".join(hooks), _first_line(found)
+    return ",".join(_hooks(found)), _doc(found).partition("\n")[0]
+
+
+def _hooks(plugin: type[Plugin]) -> list[str]:
+    named = [h for h in HOOKS if callable(getattr(plugin, f"hook_{h}", None))]
+    return [*named, "..."] if registers_more(plugin) else named
 
 
 def registers_more(plugin: type[Plugin]) -> bool:
@@ -70,7 +102,8 @@ def registers_more(plugin: type[Plugin]) -> bool:
     )
 
 
-def _first_line(plugin: type[Plugin]) -> str:
+def _doc(plugin: type[Plugin]) -> str:
+    """What its file says of it, or else the class."""
     module = sys.modules.get(plugin.__module__)
-    text = (module.__doc__ if module else "") or plugin.__doc__ or ""
-    return text.strip().partition("\n")[0]
+    own = inspect.cleandoc((module.__doc__ if module else "") or "")
+    return own or inspect.cleandoc(vars(plugin).get("__doc__") or "")

@@ -71,6 +71,9 @@ def send(
     except smtplib.SMTPNotSupportedError as error:
         raise SetupError(f"{server}: {error}") from None
     except (OSError, smtplib.SMTPException) as error:
-        print(f"qpsdk: {escape(f'{server}: {error}')}", file=sys.stderr)
+        told = f"{server}: {error}"
+        if isinstance(error, ConnectionRefusedError):
+            told += " (--server names another)"
+        print(f"qpsdk: {escape(told)}", file=sys.stderr)
         raise typer.Exit(TEMPORARY) from None
     raise typer.Exit(0 if code < 300 else TEMPORARY if code < 500 else PERMANENT)

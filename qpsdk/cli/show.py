@@ -1,7 +1,8 @@
-"""What the commands share: the option --config, and tables."""
+"""What the commands share: the option --config, tables, and the options of a plugin's line."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from qpsdk.plugin import LINE_OPTIONS, LineOption
 
 ConfigDirectory = Annotated[
     Path,
@@ -22,11 +25,22 @@ ConfigDirectory = Annotated[
 ]
 
 
+def line_options(options: Iterable[LineOption] = LINE_OPTIONS) -> Iterator[str]:
+    """What the host takes on a plugin's line, in words."""
+    yield "Options that the host takes on the line in config/plugins:"
+    for option in options:
+        written = f"{option.name}="
+        yield f"  {written:<10} {option.values}; else {option.default}"
+        yield from wrap(option.meaning, 79, initial_indent=" " * 13, subsequent_indent=" " * 13)
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: drawn on a terminal, else a line for each row, for grep and awk."""
     console = Console(highlight=False)
     if console.is_terminal:
-        drawn = Table(*columns, box=box.SIMPLE_HEAD)
+        drawn = Table(box=box.SIMPLE_HEAD)
+        for number, column in enumerate(columns):  # the first one is to be copied
+            drawn.add_column(column, overflow="fold", no_wrap=number == 0)
         for row in rows:
             drawn.add_row(*map(Text, row))
         console.print(drawn)

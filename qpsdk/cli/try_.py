@@ -51,7 +51,7 @@ def try_(  # noqa: PLR0917 - each is an option
         ),
     ] = None,
     connect: Annotated[
-        bool, typer.Option("--connect", help="Let plugins connect to other servers.")
+        bool, typer.Option("--connect", help="Let qp.connect reach other servers.")
     ] = False,
     post_mortem: Annotated[
         bool, typer.Option("--pdb", help="Enter the debugger where a hook raises an exception.")
@@ -60,9 +60,9 @@ def try_(  # noqa: PLR0917 - each is an option
 ) -> None:
     """Try a plugin on one message, and show each hook, its answer, the reply and the time.
 
-    Nothing is listened on, and plugins connect to nobody unless you say so. What a plugin does by
-    itself it does for real, such as writing files. What one plugin alone has no opinion on is
-    accepted behind it, by (try), so that the dialogue goes on.
+    Nothing is listened on, and qp.connect is refused without --connect. What a plugin does by
+    itself it does for real, such as writing files and opening sockets of its own. What one plugin
+    alone has no opinion on is accepted behind it, by (try), so that the dialogue goes on.
 
     breakpoint() in a hook works, and no time limit counts while you look around.
 

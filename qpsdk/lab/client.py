@@ -48,8 +48,9 @@ class Client(smtplib.SMTP):
 
     def getreply(self) -> tuple[int, bytes]:
         code, text = super().getreply()
-        for line in text.split(b"\n"):
-            print("S:", code, escape(line.decode("utf-8", "backslashreplace")))
+        *lines, last = text.split(b"\n")
+        for between, line in [*(("-", line) for line in lines), (" ", last)]:
+            print(f"S: {code}{between}{escape(line.decode('utf-8', 'backslashreplace'))}")
         return code, text
 
     def forward(self, sender: str, recipients: Sequence[str], message: bytes) -> int:

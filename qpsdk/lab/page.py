@@ -20,7 +20,7 @@ from starlette.staticfiles import StaticFiles
 
 from qpsdk.errors import SetupError
 from qpsdk.explain import Explanation, Row
-from qpsdk.server.stream import reason
+from qpsdk.server.listeners import cannot_listen
 from qpsdk.stream import Endpoint
 
 KEPT: Final = 2000
@@ -138,4 +138,4 @@ def _listening(endpoint: Endpoint) -> socket.socket:
     try:
         return socket.create_server((endpoint.host, endpoint.port), family=family)
     except OSError as error:
-        raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
+        raise cannot_listen(endpoint, error, "--http") from None

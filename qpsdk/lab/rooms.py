@@ -18,8 +18,8 @@ from qpsdk.lab.client import sample
 from qpsdk.lab.display import Display, Screen, Terminal
 from qpsdk.scaffold import sample_config
 from qpsdk.server.host import Server, new_host
+from qpsdk.server.listeners import cannot_listen
 from qpsdk.server.process import run_loop, stop_signal
-from qpsdk.server.stream import reason
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Conversation, FakeQMQPServer
 from qpsdk.testing.qmqp_script import Act
@@ -131,7 +131,7 @@ def fake_qmqp(
         fake = _fake(Display(Terminal(console)), profile)
         fake.script(*script)
         try:
-            console.print(f"listening on {await _listen(fake, listen)}")
+            console.print(f"listening on {await _listen(fake, listen, '--listen')}")
             await stopped.wait()
         finally:
             await fake.close()
@@ -146,7 +146,7 @@ async def _lab(
     """Fake server and host at work; their addresses."""
     fake = _fake(display)
     try:
-        qmqp_at = await _listen(fake, qmqp)
+        qmqp_at = await _listen(fake, qmqp, "--qmqp")
         host = new_host(config or _sample(qmqp_at))
         async with Server(host, listen, display) as server:
             yield server.endpoints[0], qmqp_at
@@ -172,11 +172,12 @@ def _fake(display: Display, profile: str = "strict") -> FakeQMQPServer:
     return fake
 
 
-async def _listen(fake: FakeQMQPServer, endpoint: Endpoint) -> Endpoint:
+async def _listen(fake: FakeQMQPServer, endpoint: Endpoint, option: str) -> Endpoint:
+    """Have it listen where the command line said by an option; where that is, with its port."""
     try:
         return await fake.listen(endpoint)
     except OSError as error:
-        raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
+        raise cannot_listen(endpoint, error, option) from None
 
 
 def _send_sample(smtp_at: Endpoint) -> str:

@@ -12,9 +12,24 @@ It teaches the one hook without which no mail is accepted, and how a plugin read
 
 from collections.abc import Iterator
 
-from qpsdk import DENY, OK, Address, AddressError, Host, Parameters, Plugin, Result, Transaction
+from qpsdk import (
+    DENY,
+    LOGWARN,
+    OK,
+    Address,
+    AddressError,
+    Host,
+    Parameters,
+    Plugin,
+    Result,
+    Transaction,
+)
 
 FILES = ("me", "rcpthosts", "morercpthosts")
+NO_DOMAIN = (
+    "neither rcpthosts nor morercpthosts has a domain, so whoever may not relay is refused every"
+    " recipient but those of me"
+)
 
 
 class RcptOk(Plugin):
@@ -22,8 +37,9 @@ class RcptOk(Plugin):
 
     def register(self, qp: Host) -> None:
         """Check the settings: a wrong value stops the host from starting."""
-        for name in FILES:
-            self.parse_config(name, domains)
+        _, *lists = [self.parse_config(name, domains) for name in FILES]
+        if not any(lists):
+            self.log(LOGWARN, NO_DOMAIN)
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
         """OK for a domain of ours, else DENY."""

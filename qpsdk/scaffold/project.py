@@ -221,7 +221,11 @@ def render(answers: Answers, folder: Path, *, ask: bool = False) -> None:
     """
     try:
         import copier
-        from copier.errors import CopierAnswersInterrupt, CopierError
+        from copier.errors import (
+            CopierAnswersInterrupt,
+            CopierError,
+            InteractiveSessionError,
+        )
     except ImportError:
         raise SetupError(
             "a project is rendered with Copier, which is not installed; install it with:"
@@ -242,6 +246,8 @@ def render(answers: Answers, folder: Path, *, ask: bool = False) -> None:
             )
         except CopierAnswersInterrupt:
             raise SetupError("given up; nothing was made") from None
+        except InteractiveSessionError:  # Ctrl-D at a question, or the terminal is gone
+            raise SetupError("no answer came, so nothing was made; --yes asks nothing") from None
         except CopierError as error:
             raise SetupError(f"{error}") from None
 

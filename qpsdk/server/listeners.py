@@ -1,6 +1,7 @@
 """The sockets that a host listens on: opened by itself, or handed to it by systemd."""
 
 import contextlib
+import errno
 import os
 import socket
 import stat
@@ -90,8 +91,15 @@ def bind_for_each(endpoint: Endpoint, workers: int) -> list[list[Listener]]:
         families = [(family, address) for family, *_, address in found]
         bound = [_bind_tcp(family, address, workers) for family, address in families]
     except (OSError, UnicodeError) as error:
-        raise SetupError(f"cannot listen on {endpoint}: {reason(error)}") from None
+        raise cannot_listen(endpoint, error, "--listen") from None
     return [[Listener(own, endpoint.tls) for own in row] for row in zip(*bound, strict=True)]
+
+
+def cannot_listen(endpoint: Endpoint, error: OSError | UnicodeError, option: str) -> SetupError:
+    """Why an address cannot be listened on; and the option that names another, if it is taken."""
+    told = f"cannot listen on {endpoint}: {reason(error)}"
+    taken = getattr(error, "errno", None) == errno.EADDRINUSE
+    return SetupError(f"{told}; {option} names another" if taken else told)
 
 
 def _bind_tcp(family: int, address: tuple[object, ...], number: int) -> list[socket.socket]:

@@ -2,6 +2,7 @@
 
 from contextlib import AsyncExitStack
 
+from qpsdk import doubts
 from qpsdk.constants import LOGINFO, LOGWARN
 from qpsdk.dispatcher import Dispatcher, shut_down
 from qpsdk.errors import SetupError
@@ -27,6 +28,7 @@ class Loaded:
         """
         self.host = host
         self.clients = 0
+        self._of_config = dispatcher is None
         self.dispatcher = dispatcher or load(host)
         self.dispatcher.meter = host.meter
         self._log_chain = self.dispatcher.log_chain()
@@ -65,11 +67,12 @@ class Loaded:
             undo.pop_all()
 
     def tell(self) -> None:
-        """Log which they are."""
-        log(LOGINFO, "plugins:", ", ".join(p.name for p in self.dispatcher.plugins) or "none")
-        if not self.dispatcher.plugins:
-            where = self.host.configuration.path("plugins")
-            log(LOGWARN, f"{where}: no plugin is named, so every recipient will be put off")
+        """Log which they are, and what `qpsdk check` would warn of."""
+        plugins = self.dispatcher.plugins
+        log(LOGINFO, "plugins:", ", ".join(p.name for p in plugins) or "none")
+        if self._of_config:
+            for doubt in doubts.of_host(self.host, plugins):
+                log(LOGWARN, str(doubt))
 
     def lend_log(self) -> None:
         """Let them read what is logged from here on in this context."""

@@ -12,9 +12,11 @@ from random import Random
 from typing import Any
 
 from qpsdk.config import Config
+from qpsdk.constants import LOGWARN
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import PluginError, StreamConnectError
-from qpsdk.host import Connect, Host, Method
+from qpsdk.doubts import near_misses
+from qpsdk.errors import PluginError
+from qpsdk.host import Connect, Host, Method, connect_nowhere
 from qpsdk.loader import (
     PluginLine,
     UnknownPluginError,
@@ -24,13 +26,13 @@ from qpsdk.loader import (
     plugin_directories,
     register,
 )
+from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.plugin import Plugin
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.store import MemoryStore
-from qpsdk.stream import Endpoint, Stream, require_endpoint
 from qpsdk.testing.client import SMTPClient, SyncSMTPClient
 from qpsdk.testing.loop import TIME_LIMIT, EitherWay
 from qpsdk.testing.memory import MemoryStream, pipe
@@ -124,9 +126,14 @@ async def in_memory(
 
 @asynccontextmanager
 async def hosted(dispatcher: Dispatcher, host: Host) -> AsyncIterator[None]:
-    """The life of a host with these plugins, from `post_fork` to their shutdown."""
+    """The life of a host with these plugins, from `post_fork` to their shutdown.
+
+    Settings whose names are slips of the pen are logged, as `qpsdk check` tells them.
+    """
     log_chain = dispatcher.log_chain()
     log_chain.lend()
+    for slip in near_misses(host.configuration, host.asked):
+        log(LOGWARN, str(slip))
     try:
         if "post_fork" in dispatcher.hooks:
             await dispatcher.run("post_fork", None, ())
@@ -179,7 +186,8 @@ def memory_host(
     host = Host(
         configuration=configuration,
         settings=settings,
-        connect=connect or _connect_nowhere,
+        connect=connect
+        or connect_nowhere("nothing listens on {}: pass connect= to reach a fake server"),
         run_blocking=_run_inline,
         new_id=lambda: f"c{next(numbers)}",
         spool=spool,
@@ -266,18 +274,6 @@ def _hint(which: AnyPlugin, error: PluginError, words: tuple[str, ...]) -> str:
         name = (which if isinstance(which, type) else type(which)).__name__
         return f"; in a test: plugin({name}, ...), or in a PluginContract plugin = {name}, ..."
     return ""
-
-
-async def _connect_nowhere(
-    endpoint: Endpoint,
-    /,
-    *,
-    connect_timeout: float,  # noqa: ARG001 - the signature of the real one
-    io_timeout: float,  # noqa: ARG001
-    session_timeout: float | None = None,  # noqa: ARG001
-) -> Stream:
-    require_endpoint(endpoint)
-    raise StreamConnectError(f"nothing listens on {endpoint}: pass connect= to reach a fake server")
 
 
 async def _run_inline(function: Method, /, *arguments: Any) -> Any:

@@ -59,7 +59,8 @@ def test_file(tmp_path: Path, fake: FakeServer) -> None:
 
 def test_json(tmp_path: Path, fake: FakeServer) -> None:
     """With --log-format json standard error has an object a line, whatever a client sends."""
-    settings = {"me": "mx.example.com", "plugins": "rcpt_ok", "loglevel": "LOGDEBUG"}
+    settings = {"me": "mx.example.com", "rcpthosts": "example.com"}
+    settings |= {"plugins": "rcpt_ok", "loglevel": "LOGDEBUG"}
     config = write_config(tmp_path / "config", settings)
     with subprocess.Popen(
         [*command(config, "127.0.0.1:0"), "--log-format", "json"],

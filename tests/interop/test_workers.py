@@ -272,7 +272,7 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, fake: FakeServe
 
 def test_workers_that_cannot_start(tmp_path: Path) -> None:
     """What is wrong is told once, the exit status is 2, and no socket is left behind."""
-    config = write_config(tmp_path / "config", {"plugins": "rcpt_ok\nqueue/nothing"})
+    config = write_config(tmp_path / "config", {"plugins": "relay\nqueue/nothing"})
     path = tmp_path / "s"
     done = subprocess.run(
         [*command(config, "127.0.0.1:0", f"unix:{path}"), *TWO],
@@ -299,7 +299,8 @@ def test_a_port_in_use_by_workers(tmp_path: Path, fake: FakeServer) -> None:
             check=False,
         )
         assert done.returncode == 2
-        assert done.stderr == f"qpsdk: cannot listen on {host.listen}: Address already in use\n"
+        told = f"cannot listen on {host.listen}: Address already in use; --listen names another"
+        assert done.stderr == f"qpsdk: {told}\n"
 
 
 def test_a_stop_right_after_the_start_of_workers(tmp_path: Path, fake: FakeServer) -> None:

@@ -199,7 +199,8 @@ def test_full_disk(capsys: pytest.CaptureFixture[str]) -> None:
     configure(LOGINFO)
 
     async def main() -> None:
-        async with smtp("logging/file /dev/full", "rcpt_ok") as client:
+        config = {"rcpthosts": "example.com"}
+        async with smtp("logging/file /dev/full", "rcpt_ok", config=config) as client:
             await client.command("MAIL FROM:<a@b>")
 
     asyncio.run(main())

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk import DENY, OK, Address, Connection, Transaction
+from qpsdk import DENY, LOGWARN, OK, Address, Connection, Transaction
 from qpsdk.plugins.rcpt_ok import RcptOk
 from qpsdk.spool import Spool, SpoolDirectory
-from qpsdk.testing import smtp
+from qpsdk.testing import capture_log, plugin, smtp
 from qpsdk.testing.smtp import memory_host
 from tests.dialogue import refusal
 
@@ -83,6 +83,22 @@ def test_no_rcpthosts() -> None:
     config = {"me": "mx.example.org"}
     assert asked("user@mx.example.org", config=config) == OK
     assert asked("user@example.com", config=config) == (DENY, "Relaying denied")
+
+
+def test_warns_without_domains() -> None:
+    """A host with neither list is told what that means; one that has either is not."""
+
+    def told(config: dict[str, str]) -> list[str]:
+        with capture_log() as log:
+            plugin("rcpt_ok", qp=memory_host(config))
+        return log.lines(level=LOGWARN, plugin="rcpt_ok")
+
+    assert told({"me": "mx.example.org", "rcpthosts": "# none yet"}) == [
+        "neither rcpthosts nor morercpthosts has a domain, so whoever may not relay is refused"
+        " every recipient but those of me"
+    ]
+    assert told({"rcpthosts": "example.com"}) == []
+    assert told({"morercpthosts": "example.com"}) == []
 
 
 def test_in_a_dialogue() -> None:

@@ -1,0 +1,124 @@
+"""What lets a host start, but hardly as it is meant: `qpsdk check` tells it, and `serve` logs it.
+
+It is found in what is loaded already, so that a host that starts need not load it twice.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from difflib import get_close_matches
+from typing import Final
+
+from qpsdk.config import Config
+from qpsdk.errors import ConfigError
+from qpsdk.host import Host
+from qpsdk.loader import PluginLine, loglevel_hint
+from qpsdk.plugin import Plugin
+from qpsdk.settings import SETTINGS
+
+NEAR: Final = 0.8
+"""How alike a file's name and a setting's are, if it is likely to be meant; 1 is the same."""
+
+_NEEDED: Final = {
+    "rcpt": "no plugin has the hook rcpt, so every recipient is put off; add rcpt_ok",
+    "queue": "no plugin has the hook queue, so every message is put off; add one such as"
+    " queue/qmqp_forward",
+}
+"""Hooks without which no mail passes, and what to do."""
+
+
+def of_host(host: Host, plugins: Sequence[Plugin]) -> Iterator[ConfigError]:
+    """All doubts about a host with these plugins, loaded from its config."""
+    config = host.configuration
+    yield from of_settings(config, host.settings.me)
+    yield from of_lines(config, plugins)
+    yield from of_hooks(config, plugins)
+    yield from of_files(config, host.asked)
+
+
+def of_settings(config: Config, me: str) -> Iterator[ConfigError]:
+    """Settings that every host should have. `me` is what it calls itself.
+
+    Settings that cannot be read are an error, and no doubt.
+    """
+    try:
+        if not config.lines("me"):
+            told = f"not there, so the host calls itself {me}; write its full domain name"
+            yield config.error("me", None, told)
+        for line in config.lines("plugin_dirs"):
+            if not config.resolve(line.text).is_dir():
+                told = f"{config.resolve(line.text)} is no folder, so no plugin is found there"
+                yield config.error("plugin_dirs", line, told)
+    except ConfigError:
+        return
+
+
+def of_lines(config: Config, plugins: Sequence[Plugin]) -> Iterator[ConfigError]:
+    """Lines of `config/plugins` that name one of these plugins."""
+    loaded = {plugin.name for plugin in plugins}
+    first: dict[str, int] = {}
+    for line in config.lines("plugins"):
+        name = line.text.split()[0]
+        if name not in loaded:
+            continue
+        parsed = PluginLine.parse(line.text)
+        if hint := loglevel_hint(parsed.words):
+            yield config.error("plugins", line, f"{name}: takes any words{hint}")
+        if name in first:
+            told = (
+                f"{name} is named twice, first in line {first[name]};"
+                f" if that is meant, write {parsed.target}:1 and {parsed.target}:2"
+            )
+            yield config.error("plugins", line, told)
+        first.setdefault(name, line.number)
+
+
+def of_hooks(config: Config, plugins: Sequence[Plugin]) -> Iterator[ConfigError]:
+    """Hooks that all of the plugins of a host lack."""
+    if not plugins:
+        told = "no plugin is named, so every recipient is put off"
+        yield config.error("plugins", None, told)
+        return
+    hooks = {registration.hook for plugin in plugins for registration in plugin.registrations}
+    for hook, told in _NEEDED.items():
+        if hook not in hooks:
+            yield config.error("plugins", None, told)
+
+
+def of_files(config: Config, asked: Collection[str]) -> Iterator[ConfigError]:
+    """Files that are no setting: a plugin's that cannot be read, or a slip of the pen.
+
+    Args:
+        asked: The settings that plugins have asked for.
+    """
+    for name in config.names():
+        if name not in SETTINGS and not config.path(name).is_dir():
+            try:
+                config.lines(name)
+            except ConfigError as error:
+                yield error
+    yield from near_misses(config, asked)
+
+
+def near_misses(config: Config, asked: Collection[str]) -> Iterator[ConfigError]:
+    """Files that are named nearly as a setting that is not there.
+
+    >>> for told in near_misses(Config({"rcpthost": "example.com"}), ()):
+    ...     print(told)
+    config/rcpthost: no setting of this name is known; did you mean rcpthosts?
+
+    Args:
+        asked: The settings that plugins have asked for.
+    """
+    spellings = {_spelling(name): name for name in (*asked, *SETTINGS)}
+    for name in config.names():
+        if name in SETTINGS or name in asked or config.path(name).is_dir():
+            continue
+        if near := get_close_matches(_spelling(name), spellings, 1, NEAR):
+            meant = spellings[near[0]]
+            if not config.has(meant):
+                told = f"no setting of this name is known; did you mean {meant}?"
+                yield config.error(name, None, told)
+
+
+def _spelling(name: str) -> str:
+    """A name without what is easily mixed up."""
+    return name.lower().replace("_", "-")

@@ -1,0 +1,56 @@
+"""What lets a host start, but hardly as it is meant. What each is, `test_check` has in full."""
+
+from qpsdk import Host, Plugin
+from qpsdk.config import Config
+from qpsdk.doubts import near_misses, of_host
+from qpsdk.testing import memory_host, plugin
+
+
+class Silent(Plugin):
+    """Has no hook."""
+
+    def register(self, qp: Host) -> None:
+        """Ask for a setting of its own."""
+        self.name = "silent"
+        qp.config("subject_words")
+
+    def on_rcpt(self) -> None:
+        """Never called."""
+
+
+def test_all() -> None:
+    """Of a host with its plugins all is told: settings, lines, hooks, files."""
+    config = {
+        "me": "",
+        "plugin_dirs": "/nowhere",
+        "plugins": "# one\n\nsilent loglevel 5\nsilent\n",
+        "subject_word": "x",
+    }
+    host = memory_host(config)
+    told = [str(doubt) for doubt in of_host(host, [plugin(Silent, qp=host)])]
+    assert told.pop(0).startswith("config/me: not there, so the host calls itself ")
+    assert told == [
+        "config/plugin_dirs:1: /nowhere is no folder, so no plugin is found there",
+        "config/plugins:3: silent: takes any words; qpsmtpd's `loglevel 5` is written"
+        " loglevel=5 here",
+        "config/plugins:4: silent is named twice, first in line 3; if that is meant,"
+        " write silent:1 and silent:2",
+        "config/plugins: no plugin has the hook rcpt, so every recipient is put off; add rcpt_ok",
+        "config/plugins: no plugin has the hook queue, so every message is put off;"
+        " add one such as queue/qmqp_forward",
+        "config/subject_word: no setting of this name is known; did you mean subject_words?",
+    ]
+
+
+def test_near_misses() -> None:
+    """A name is a slip if it is near to a setting that is not there, and is none itself."""
+
+    def meant(asked: set[str], *names: str) -> list[str]:
+        found = near_misses(Config(dict.fromkeys(names, "x")), asked)
+        return [str(doubt).rpartition(" ")[2] for doubt in found]
+
+    assert meant(set(), "rcpthost", "SPOOL-DIR", "notes") == ["spool_dir?", "rcpthosts?"]
+    assert meant(set(), "rcpthost", "rcpthosts") == []
+    assert meant({"rcpthost"}, "rcpthost") == []
+    assert meant({"note"}, "notes") == ["note?"]
+    assert meant({"note"}, "note", "notes") == []
