@@ -139,7 +139,8 @@ from qpsdk.testing import FakeQMQPServer
 
 async def exchange(server, package):
     """Send the package over a fresh connection; all that comes back."""
-    stream = await server.connect(Endpoint("192.0.2.1", 628))
+    to = Endpoint("192.0.2.1", 628)
+    stream = await server.connect(to, connect_timeout=5, io_timeout=5)
     stream.write(package)
     answer = b""
     while data := await stream.read():
@@ -214,7 +215,8 @@ from qpsdk.testing.qmqp_script import answer, empty, leading_zeros, no_reply, un
 
 fake.script(empty(), unknown("X"), leading_zeros(), answer("220 ready\r\n"), no_reply())
 for _ in range(5):
-    stream = await fake.connect(Endpoint("192.0.2.1", 628))
+    to = Endpoint("192.0.2.1", 628)
+    stream = await fake.connect(to, connect_timeout=5, io_timeout=5)
     try:
         print(await qmqp.deliver(stream, parts, [message]))
     except QMQPError as error:

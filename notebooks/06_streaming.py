@@ -390,7 +390,7 @@ assert added == 1_000 * len(b"20:user0000@example.com,") + 39
 from qpsdk import Endpoint
 
 fake = FakeQMQPServer()
-stream = await fake.connect(Endpoint("192.0.2.1", 628))
+stream = await fake.connect(Endpoint("192.0.2.1", 628), connect_timeout=5, io_timeout=5)
 package = qmqp.Package.of(100_000, b"ann@example.org", [b"bob@example.com"])
 try:
     await qmqp.deliver(stream, package, [b"x" * 35_000, b"x" * 35_000])

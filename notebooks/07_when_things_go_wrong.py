@@ -238,7 +238,7 @@ async def outcome(act, message=LARGE):
     fake = FakeQMQPServer()
     fake.script(act)
     package = qmqp.Package.of(len(message), b"ann@example.org", [b"bob@example.com"])
-    stream = await fake.connect(ANYWHERE, io_timeout=5.0)
+    stream = await fake.connect(ANYWHERE, connect_timeout=5, io_timeout=5)
     blocks = (message[at : at + 65_536] for at in range(0, len(message), 65_536))
     try:
         response = await qmqp.deliver(stream, package, blocks)

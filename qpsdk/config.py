@@ -68,7 +68,14 @@ class Config:
 
         Raises:
             ConfigError: It is not a directory, or cannot be read.
+            TypeError: A text is none.
         """
+        if not isinstance(source, Path):
+            for name, text in source.items():
+                if not isinstance(text, str):
+                    raise TypeError(
+                        f"config/{name}: {text!r} is no text: write one str, a value a line"
+                    )
         self._source = source
         self._root = source if isinstance(source, Path) else Path("config")
         self._before = before or {}

@@ -5,11 +5,10 @@ The only loop that does, but for the two that are reached from plain calls: `con
 """
 
 import asyncio
-from collections.abc import Awaitable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import isawaitable
 from time import perf_counter
-from types import CoroutineType
 from typing import Any, Final
 
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
@@ -216,7 +215,7 @@ class Dispatcher:
             raise
         finally:
             limit.cancel()
-            if not task.cancel() and type(result) is CoroutineType:
+            if not task.cancel() and isinstance(result, Coroutine):
                 result.close()  # called off before its first step, it was never awaited
             work.task = None
             if queued is not None:
@@ -295,14 +294,15 @@ def read_answer(hook: Hook, result: Any) -> tuple[Constant, Any]:
     if hook.ignored:
         return DECLINED, None
     constant, message = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
+    if isinstance(constant, Constant) and constant in hook.effects:
+        return constant, message
+    takes = ", ".join(c.name for c in hook.effects)
     if not isinstance(constant, Constant):
+        pair = f"(OK, {hook.value})" if hook.value else "(constant, text)"
         raise AnswerError(
-            f"answered {result!r:.200}, which is no constant: return one such as DECLINED"
+            f"answered {result!r:.200}, which is no constant: return one of {takes}, or {pair}"
         )
-    if constant not in hook.effects:
-        takes = ", ".join(c.name for c in hook.effects)
-        raise AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
-    return constant, message
+    raise AnswerError(f"answered {constant.name}, which {hook.name} does not take ({takes})")
 
 
 def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:

@@ -17,12 +17,12 @@ from types import ModuleType
 from typing import Final
 
 from qpsdk.config import Config, Line
-from qpsdk.constants import LogLevel
+from qpsdk.constants import LOGWARN, LogLevel
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
 from qpsdk.host import Host
-from qpsdk.log import Scene, scene
-from qpsdk.plugin import Plugin, PluginOptions, bound_signature
+from qpsdk.log import Scene, log, scene
+from qpsdk.plugin import Plugin, PluginOptions, bound_signature, place, without_hook
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
@@ -32,7 +32,9 @@ ASKED_BY_HOST: Final = ("config", "user_config")
 
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # never "..", so a name leads out of no folder
 _NAME: Final = re.compile(rf"(?P<name>{_PART}(?:/{_PART})*)(?::(?P<instance>[0-9]+))?")
-_IMPORTERS: Final = (__file__, str(Path(importlib.__file__).parent), "<frozen importlib")
+_PACKAGE: Final = str(Path(__file__).parent)
+_PLUGINS: Final = str(Path(__file__).parent / "plugins")
+_IMPORTERS: Final = (str(Path(importlib.__file__).parent), "<frozen importlib")
 _LOG_LEVEL: Final = re.compile(r"[+-]?[0-7]")
 _OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
 
@@ -68,13 +70,24 @@ class PluginLine:
             raise ValueError(f"{name}: a comment stands on a line of its own")
         match = _NAME.fullmatch(name)
         if match is None:
-            raise ValueError(f"{name!r} is no plugin name; write one such as queue/qmqp_forward")
+            remedy = "write one such as queue/qmqp_forward"
+            if name.startswith((".", "/", "~")) and _NAME.fullmatch(last := Path(name).stem):
+                remedy = f"name its folder in config/plugin_dirs, and write {last}"
+            raise ValueError(f"{name!r} is no plugin name; {remedy}")
         found = [_OPTION.fullmatch(word) for word in rest]
         words = tuple(word for word, option in zip(rest, found, strict=True) if option is None)
         options = tuple((option[1], option[2]) for option in found if option is not None)
         if len(dict(options)) < len(options):
             raise ValueError(f"{name}: an option is given twice")
         return cls(name, match["name"], words, options)
+
+
+class UnknownPluginError(PluginError):
+    """There is no plugin of this name."""
+
+
+class WordsError(PluginError):
+    """A plugin does not take the words of its line."""
 
 
 def load(host: Host, begun: list[Plugin] | None = None) -> Dispatcher:
@@ -132,15 +145,36 @@ def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None
     Raises:
         PluginError: It cannot be found, is no plugin, or does not take its arguments.
     """
-    plugin_class = find(line, directories or [])
+    plugin = new_plugin(find(line, directories or []), line.name)
+    register(plugin, host, line.words, dict(line.options))
+    return plugin
+
+
+def new_plugin(plugin_class: type[Plugin], name: str) -> Plugin:
+    """A plugin of its class, not registered yet.
+
+    Raises:
+        PluginError: Its ``__init__`` fails, or takes arguments.
+    """
+    try:
+        signature = inspect.signature(plugin_class)
+        signature.bind()
+    except ValueError:  # nothing tells what it takes
+        pass
+    except TypeError:
+        takes = ", ".join(signature.parameters)
+        raise PluginError(
+            f"{name}: its __init__() takes ({takes}), but is given nothing;"
+            f" take the words of its line in register(self, qp, {takes})"
+            f"{place(plugin_class.__init__)}"
+        ) from None
     try:
         plugin = plugin_class()
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{line.name}: failed in __init__(): {_told(error)}") from error
+        raise PluginError(f"{name}: failed in __init__(): {_told(error)}") from error
     if not hasattr(plugin, "registrations"):
-        raise PluginError(f"{line.name}: its __init__() has to call super().__init__()")
-    plugin.name = line.name
-    register(plugin, host, line.words, dict(line.options))
+        raise PluginError(f"{name}: its __init__() has to call super().__init__()")
+    plugin.name = name
     return plugin
 
 
@@ -161,7 +195,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         signature.bind(host, *words, **options)
     except TypeError as error:
         given = " ".join([*words, *(f"{key}={value}" for key, value in options.items())])
-        raise PluginError(
+        raise WordsError(
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
             f" it takes: {_usage(plugin, signature)}{loglevel_hint(words)}"
         ) from None
@@ -170,6 +204,8 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
     try:
         plugin.register(host, *words, **options)
         plugin.register_named_hooks()
+        if told := without_hook(plugin):
+            log(LOGWARN, told)
     except (PluginError, ConfigError):
         raise
     except ValueError as error:  # how a plugin says that an argument is wrong
@@ -208,16 +244,25 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
     if name in installed:
         with _importing(f"entry point {target}"):
             return _checked(installed[name].load(), f"entry point {target}")
+    if target.endswith(".py"):
+        bare = target.removesuffix(".py")
+        found = any((directory / target).is_file() for directory in directories)
+        folder, _, last = bare.rpartition("/")
+        remedy = f"write {bare}" if found or not folder else (
+            f"name its folder in config/plugin_dirs, and write {last}"
+        )  # fmt: skip
+        raise UnknownPluginError(f"{target}: a plugin is named without .py; {remedy}")
     if "." in target and "/" not in target:
         module_name, _, class_name = target.rpartition(".")
         with _importing(target):
             return _checked(getattr(importlib.import_module(module_name), class_name), target)
     known = [*(n for at in directories for n in _names(at)), *bundled_plugins(), *installed]
     near = get_close_matches(name, known, 1)
-    raise PluginError(
+    own = "" if directories else "; name the folder of one of your own in config/plugin_dirs"
+    raise UnknownPluginError(
         f"{target}: no such plugin"
         + (f"; did you mean {near[0]}?" if near else "")
-        + f" (looked for: {', '.join([*looked, 'a bundled plugin', 'an entry point'])})"
+        + f" (looked for: {', '.join([*looked, 'a bundled plugin', 'an entry point'])}{own})"
     )
 
 
@@ -286,6 +331,7 @@ def _told(error: BaseException) -> str:
         f" ({frame.filename}:{frame.lineno})"
         for frame in traceback.extract_tb(error.__traceback__)
         if not frame.filename.startswith(_IMPORTERS)
+        and (frame.filename.startswith(_PLUGINS) or not frame.filename.startswith(_PACKAGE))
     ]
     return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
 

@@ -190,8 +190,10 @@ def _write(level: LogLevel, text: str, at: Scene, error: BaseException | None) -
     """Have the built-in write a line."""
     trace = None if error is None else (type(error), error, error.__traceback__)
     number, extra = _NUMBERS[level], {"scene": at}
-    # Not by way of Logger.log, which first looks for the line of code that called it.
-    logger.handle(logger.makeRecord(logger.name, number, "", 0, text, (), trace, extra=extra))
+    # Not by way of Logger.log, which first looks for the line of code that called it. Where others
+    # show a file, as pytest does, there is the plugin.
+    record = logger.makeRecord(logger.name, number, at.plugin, 0, text, (), trace, extra=extra)
+    logger.handle(record)
 
 
 _UNSAFE: Final = re.compile(r"[^ -~]")

@@ -1,13 +1,15 @@
 """The base class of plugins."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, NamedTuple, TypeVar
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
 
 from qpsdk.address import Address
-from qpsdk.constants import Constant, LogLevel
+from qpsdk.constants import LOGDEBUG, LOGEMERG, LOGERROR, Constant, LogLevel
 from qpsdk.errors import PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.host import Host, Method
@@ -119,7 +121,8 @@ class Plugin:
         name = hook_name(hook)
         if name not in HOOKS:
             near = get_close_matches(name, HOOKS, 1, 0.0)
-            raise PluginError(f"{self.name}: there is no hook {hook!r}; did you mean {near[0]!r}?")
+            told = f"there is no hook {hook!r}; did you mean {near[0]!r}?"
+            raise PluginError(f"{self.name}: {told}{place(method)}")
         self._check_arguments(HOOKS[name], method)
         if not any(name == r.hook and method == r.method for r in self.registrations):
             self.registrations.append(Registration(name, method, first))
@@ -135,19 +138,22 @@ class Plugin:
         if not callable(method):
             raise PluginError(f"{self.name}: {name}, for the hook {hook.name}, is no method")
         signature = bound_signature(self.name, method)
-        try:
-            signature.bind(*hook.arguments)
-        except TypeError:
+        wrong = not _binds(signature, hook)
+        hint = "; is self missing?" if wrong and _lacks_self(method, hook) else ""
+        if not wrong and _swapped(signature, hook):
+            wrong, hint = True, "; write them in the order in which they are given"
+        if wrong:
             given = ", ".join(hook.arguments)
             bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
             takes = inspect.Signature(bare)
             raise PluginError(
-                f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}"
-            ) from None
+                f"{self.name}: the hook {hook.name} gives ({given}), but {name} takes {takes}{hint}"
+                f"{place(method)}"
+            )
         if hook.sync and (inspect.iscoroutinefunction(method) or is_blocking(method)):
             raise PluginError(
                 f"{self.name}: {name} is async or @blocking, but the hook {hook.name} is reached"
-                " from plain calls: make it a plain def"
+                f" from plain calls: make it a plain def{place(method)}"
             )
 
     def time_limit(self, hook: str) -> float:
@@ -159,15 +165,24 @@ class Plugin:
         return self.options.timeout or HOOKS[hook_name(hook)].time_limit
 
     def log(self, level: LogLevel, *words: object) -> None:
-        """Write a log line; connection, hook and plugin are added to it."""
+        """Write a log line; connection, hook and plugin are added to it.
+
+        Without a level all of it is logged at LOGERROR, and that the level is missing: a slip in a
+        line of the log decides nothing about mail.
+        """
+        if not isinstance(level, int) or not LOGEMERG <= level <= LOGDEBUG:
+            words = (level, *words, "(the level comes first: self.log(LOGINFO, ...))")
+            level = LOGERROR
+        else:
+            level = self.options.level(level)
         at = scene.get()
         if at.plugin == self.name:
-            log(self.options.level(level), *words)
+            log(level, *words)
             return
         # Called outside our hooks: by the host for a certificate, in a task of our own.
         before = scene.set(at._replace(hook="", plugin=self.name))
         try:
-            log(self.options.level(level), *words)
+            log(level, *words)
         finally:
             scene.reset(before)
 
@@ -194,9 +209,64 @@ def bound_signature(plugin: str, method: Method) -> inspect.Signature:
         return inspect.signature(method)
     except ValueError:
         name = getattr(method, "__name__", repr(method))
-        raise PluginError(
-            f"{plugin}: {name}() takes no self; write def {name}(self, ...)"
-        ) from None
+        told = f"{plugin}: {name}() takes no self; write def {name}(self, ...){place(method)}"
+        raise PluginError(told) from None
+
+
+def _binds(signature: inspect.Signature, hook: Hook) -> bool:
+    try:
+        signature.bind(*hook.arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _lacks_self(method: Method, hook: Hook) -> bool:
+    """Whether a method would take what its hook gives, were it no method."""
+    function = getattr(method, "__func__", None)
+    if function is None:
+        return False
+    signature = inspect.signature(function)
+    return next(iter(signature.parameters)) != "self" and _binds(signature, hook)
+
+
+def _swapped(signature: inspect.Signature, hook: Hook) -> bool:
+    """Whether a parameter has the name of something that is given in another place."""
+    return any(
+        parameter.name in hook.arguments and parameter.name != given
+        for parameter, given in zip(signature.parameters.values(), hook.arguments, strict=False)
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    )
+
+
+def place(method: object) -> str:
+    """Where a method is written, for the end of a message; empty if it is in no file."""
+    code = getattr(inspect.unwrap(method) if callable(method) else method, "__code__", None)
+    if not inspect.iscode(code) or not Path(code.co_filename).is_file():
+        return ""  # typed at a prompt, or in a cell of a notebook
+    return f" ({code.co_filename}:{code.co_firstlineno})"
+
+
+_OTHER_PREFIX: Final = re.compile(r"\A(on|do|handle|hook)_?")
+"""What other programs begin the names of such methods with; some write none."""
+
+
+def without_hook(plugin: Plugin) -> str:
+    """What to tell of a plugin that has no hook; empty if it has one.
+
+    >>> class Gone(Plugin):
+    ...     def on_rcpt(self, transaction, recipient, params): ...
+    >>> without_hook(Gone())
+    'has no hook, so it is never asked; rename on_rcpt to hook_rcpt'
+    """
+    if plugin.registrations:
+        return ""
+    told = "has no hook, so it is never asked; "
+    for name in sorted(vars(type(plugin)).keys() - vars(Plugin).keys()):
+        meant = _OTHER_PREFIX.sub("", name.lower())
+        if meant in HOOKS and inspect.isroutine(vars(type(plugin))[name]):
+            return f"{told}rename {name} to hook_{meant}"
+    return f"{told}name a method after its hook, such as hook_rcpt"
 
 
 def blocking(method: _M) -> _M:
@@ -210,7 +280,8 @@ def blocking(method: _M) -> _M:
         TypeError: It is ``async``, and would only be begun there.
     """
     if inspect.iscoroutinefunction(method):
-        raise TypeError(f"{method.__qualname__} is async: it cannot be @blocking, too")
+        name = method.__qualname__
+        raise TypeError(f"{name} is async: it cannot be @blocking, too; drop one of the two")
     method.__dict__["qpsdk_blocking"] = True
     return method
 

@@ -80,6 +80,17 @@ class Endpoint(NamedTuple):
         return f"tls:{address}" if self.tls else address
 
 
+def require_endpoint(value: object) -> None:
+    """Refuse as an address to connect to what is none, such as a text.
+
+    Raises:
+        TypeError: It is no Endpoint; the text says what to write.
+    """
+    if not isinstance(value, Endpoint):
+        write = f"Endpoint.parse({value!r})" if isinstance(value, str) else "Endpoint(HOST, PORT)"
+        raise TypeError(f"cannot connect to {value!r}, which is no Endpoint; write {write}")
+
+
 def _is_v6(text: str) -> bool:
     try:
         return bool(IPv6Address(text))

@@ -31,6 +31,8 @@ _WITHOUT_STATUS: Final = frozenset(
 )
 """Hooks whose replies have no enhanced status code (RFC 2034, 3)."""
 
+UNANSWERED: Final = "answered DONE, but the client has no reply: call connection.respond() before"
+
 _PLUGIN_SAID_NOTHING: Final = Reply.make(451, "A plugin answered nothing")
 
 
@@ -131,13 +133,14 @@ class Verdicts:
         """What the plugin has told the client itself, if it then said DONE."""
         responses, self.connection.responses = self.connection.responses, []
         done = outcome.constant is DONE
+        advice = "" if done or DONE not in HOOKS[hook].effects else "; return DONE to have it sent"
         for surplus in responses[done:]:
-            text = f"{hook}: not sent, one command has one reply: {surplus}"
+            text = f"{hook}: not sent, one command has one reply: {surplus}{advice}"
             self.log(LOGERROR, text, outcome.plugin)
         if not done:
             return None
         if not responses:
-            text = f"{hook}: DONE, but the client was not answered"
+            text = f"{hook}: {UNANSWERED}"
             self.log(LOGERROR, text, outcome.plugin)
         own, status = (responses[0], "0.0") if responses else (_PLUGIN_SAID_NOTHING, "3.0")
         if hook in _WITHOUT_STATUS or own.code // 100 == 3:

@@ -69,10 +69,12 @@ def test_all_at_once(folder: Path) -> None:
         "error: C/timeout:2: '5 min' is no number of seconds; write one such as 300",
         "error: C/databytes:1: '10M' is no number of bytes; write one such as 10485760",
         "error: C/plugins:1: nothing: no such plugin"
-        " (looked for: a bundled plugin, an entry point)",
+        " (looked for: a bundled plugin, an entry point;"
+        " name the folder of one of your own in config/plugin_dirs)",
         "error: C/plugins:2: queue/discard: too many positional arguments; given: x;"
         " it takes: queue/discard",
-        "error: C/plugins:3: '../y' is no plugin name; write one such as queue/qmqp_forward",
+        "error: C/plugins:3: '../y' is no plugin name; name its folder in config/plugin_dirs,"
+        " and write y",
         "error: C/plugins:4: queue/discard: timeout=never: write a number of seconds, such as 60",
         "error: C/rcpthosts:1: '*.example.com' is no domain; write example.com, or"
         " .example.com for all below it",

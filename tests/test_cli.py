@@ -76,7 +76,7 @@ WRONG = [
         "rcpt_ok\nrcpt_okay",
         "{c}/plugins:2: rcpt_okay: no such plugin; did you mean rcpt_ok?",
     ),
-    ("plugins", "../x", "{c}/plugins:1: '../x' is no plugin name; write one such as"),
+    ("plugins", "../x", "{c}/plugins:1: '../x' is no plugin name; name its folder in"),
     (
         "plugins",
         "queue/qmqp_forward",

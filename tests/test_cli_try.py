@@ -134,7 +134,7 @@ def test_a_wrong_answer(grey: Path) -> None:
     """So is an answer that the hook does not take."""
     result = run(grey, "--to", "none@example.com")
     assert result.returncode == 1
-    assert "     rcpt: grey answered None, which is no constant: return one such" in result.stdout
+    assert "     rcpt: grey answered None, which is no constant: return one of" in result.stdout
 
 
 def test_config_directory(tmp_path: Path, grey: Path) -> None:

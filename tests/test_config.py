@@ -22,6 +22,14 @@ def folder(tmp_path: Path) -> Path:
     return path
 
 
+def test_no_text() -> None:
+    """A setting in memory is one text; a list is told what to write."""
+    wrong: dict[str, str] = {"rcpthosts": ["example.com"]}  # type: ignore[dict-item]
+    told = r"config/rcpthosts: \['example.com'\] is no text: write one str, a value a line"
+    with pytest.raises(TypeError, match=told):
+        Config(wrong)
+
+
 TEXTS = [
     # text, lines
     ("", []),

@@ -26,7 +26,7 @@ from qpsdk import (
     blocking,
 )
 from qpsdk import dispatcher as module
-from qpsdk.dispatcher import Dispatcher, Work
+from qpsdk.dispatcher import AnswerError, Dispatcher, Work, read_answer
 from qpsdk.errors import BusyError
 from qpsdk.hooks import HOOKS
 from qpsdk.log import Formatter, Scene, scene
@@ -209,7 +209,10 @@ def test_misspelt_hook() -> None:
 
     with pytest.raises(PluginError) as refusal:
         Dispatcher([Misspelt()], asyncio.to_thread)
-    assert str(refusal.value) == "Misspelt: there is no hook 'recpt'; did you mean 'rcpt'?"
+    line = Misspelt.hook_recpt.__code__.co_firstlineno
+    assert str(refusal.value) == (
+        f"Misspelt: there is no hook 'recpt'; did you mean 'rcpt'? ({__file__}:{line})"
+    )
 
 
 # What is kept of it
@@ -375,8 +378,11 @@ def test_on_error_denysoft(hook: str, constant: Constant) -> None:
 @pytest.mark.parametrize(
     ("answer", "text"),
     [
-        (None, "answered None, which is no constant: return one such as DECLINED"),
-        (900, "answered 900, which is no constant: return one such as DECLINED"),
+        (None, "answered None, which is no constant: return one of OK, DECLINED, DENY, DENYSOFT,"),
+        (900, "answered 900, which is no constant: return one of OK, DECLINED, DENY"),
+        (True, "answered True, which is no constant"),
+        ((550, "no"), "answered (550, 'no'), which is no constant"),
+        ([], "answered [], which is no constant"),
         (LOGINFO, "answered <LogLevel.LOGINFO: 6>, which is no constant"),
         ((None, "x"), "answered (None, 'x'), which is no constant"),
         ((OK, "x", "y"), "answered (<Constant.OK: 900>, 'x', 'y'), which is no constant"),
@@ -390,6 +396,21 @@ def test_no_constant(hook: str, answer: Any, text: str, logged: Logged) -> None:
     assert ask(hook, plugin).constant is DECLINED
     assert logged.lines[0].startswith(f"LOGERROR [c1] ({hook}) a: {text}")
     assert len(logged.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("hook", "told"),
+    [
+        ("queue", "OK, DECLINED, DENY, DENYSOFT, DONE, or (constant, text)"),
+        ("data_headers_end", "OK, DECLINED, DENY_DISCONNECT, DENYSOFT_DISCONNECT, or (con"),
+        ("mail_pre", "OK, DECLINED, or (OK, bytes)"),
+    ],
+)
+def test_what_is_taken(hook: str, told: str) -> None:
+    """What is no constant is told with what this very hook takes."""
+    with pytest.raises(AnswerError) as error:
+        read_answer(HOOKS[hook], True)
+    assert str(error.value).startswith(f"answered True, which is no constant: return one of {told}")
 
 
 def test_constant_not_taken(logged: Logged) -> None:

@@ -106,9 +106,10 @@ def test_no_name(name: str) -> None:
     """What is no name, or would lead out of the plugins' folders, is refused."""
     with pytest.raises(ValueError) as refusal:
         PluginLine.parse(name)
-    assert str(refusal.value) == (
-        f"{name!r} is no plugin name; write one such as queue/qmqp_forward"
-    )
+    remedy = "write one such as queue/qmqp_forward"
+    if name in ("../x", "/etc/x", "./x"):
+        remedy = "name its folder in config/plugin_dirs, and write x"
+    assert str(refusal.value) == f"{name!r} is no plugin name; {remedy}"
 
 
 def test_option_twice() -> None:
@@ -120,7 +121,8 @@ def test_option_twice() -> None:
 def test_wrong_line_is_told_with_its_place(folder: Path) -> None:
     """A line that cannot be read is told with file and line."""
     assert refusal("# plugins\n\n../x\n") == (
-        "config/plugins:3: '../x' is no plugin name; write one such as queue/qmqp_forward"
+        "config/plugins:3: '../x' is no plugin name; name its folder in config/plugin_dirs,"
+        " and write x"
     )
 
 
@@ -353,24 +355,31 @@ FILES = [
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def __init__(self, x): ...\n",
-        "x: failed in __init__(): TypeError: A.__init__() missing 1 required positional argument:"
-        " 'x'",
+        "x: its __init__() takes (x), but is given nothing; take the words of its line in"
+        " register(self, qp, x) (FOLDER/x.py:3)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def hook_recpt(self, t, r, p): ...\n",
-        "x: there is no hook 'recpt'; did you mean 'rcpt'?",
+        "x: there is no hook 'recpt'; did you mean 'rcpt'? (FOLDER/x.py:3)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def hook_rcpt(self, t): ...\n",
-        "x: the hook rcpt gives (transaction, recipient, params), but hook_rcpt takes (t)",
+        "x: the hook rcpt gives (transaction, recipient, params), but hook_rcpt takes (t)"
+        " (FOLDER/x.py:3)",
+    ),
+    (
+        "from qpsdk import Plugin, blocking\nclass A(Plugin):\n    @blocking\n"
+        "    async def hook_quit(self, c): ...\n",
+        "plugins/x.py: cannot be imported: TypeError: A.hook_quit is async: it cannot be @blocking,"
+        " too; drop one of the two (FOLDER/x.py:3)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def hook_rcpt(): ...\n",
-        "x: hook_rcpt() takes no self; write def hook_rcpt(self, ...)",
+        "x: hook_rcpt() takes no self; write def hook_rcpt(self, ...) (FOLDER/x.py:3)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def register(): ...\n",
-        "x: register() takes no self; write def register(self, ...)",
+        "x: register() takes no self; write def register(self, ...) (FOLDER/x.py:3)",
     ),
     (
         "from qpsdk import Plugin\nclass A(Plugin):\n    def register(self): ...\n",
@@ -389,6 +398,46 @@ def test_wrong_file(source: str, text: str, folder: Path) -> None:
     (folder / "x.py").write_text(source)
     text = text.replace("FOLDER", str(folder))
     assert refusal("queue/discard\nx") == f"config/plugins:2: {text}"
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("greet.py", "write greet"),
+        ("nothing.py", "write nothing"),
+        ("queue/greet.py", "write queue/greet"),
+        ("mail/greet.py", "name its folder in config/plugin_dirs, and write greet"),
+    ],
+)
+def test_named_with_its_ending(name: str, remedy: str, folder: Path) -> None:
+    """A name with .py is no dotted name: it is told what to write."""
+    for path in (folder / "greet.py", folder / "queue" / "greet.py"):
+        path.write_text(GREET)
+    told = f"config/plugins:1: {name}: a plugin is named without .py; {remedy}"
+    assert refusal(name) == told
+
+
+def test_not_found_without_folders() -> None:
+    """Where no folder is named that plugins could be in, it is told how."""
+    with pytest.raises(PluginError) as error:
+        load(memory_host({"plugins": "zzzzzz"}))
+    assert str(error.value) == (
+        "config/plugins:1: zzzzzz: no such plugin (looked for: a bundled plugin, an entry point;"
+        " name the folder of one of your own in config/plugin_dirs)"
+    )
+
+
+def test_no_hook(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin without a hook is loaded, and the log says that it is never asked."""
+    caplog.set_level(logging.DEBUG, "qpsdk")
+    (folder / "x.py").write_text(
+        "from qpsdk import Plugin\nclass X(Plugin):\n    def on_rcpt(self, t, r, p): ...\n"
+    )
+    (folder / "greet.py").write_text(GREET)
+    load_plugins("x\ngreet\nrcpt_ok")
+    assert [Formatter().format(record)[24:] for record in caplog.records] == [
+        "LOGWARN (register) x: has no hook, so it is never asked; rename on_rcpt to hook_rcpt"
+    ]
 
 
 def test_failed_import_leaves_no_module(folder: Path) -> None:
@@ -601,13 +650,13 @@ def test_each_line() -> None:
         (
             1,
             "config/plugins:1: nothing: no such plugin (looked for: a bundled plugin,"
-            " an entry point)",
+            " an entry point",
         ),
         (3, "queue/discard"),
         (4, "config/plugins:4: '../x' is no plugin name"),
         (
             1,
-            "config/more:1: x: no such plugin (looked for: a bundled plugin, an entry point)",
+            "config/more:1: x: no such plugin (looked for: a bundled plugin, an entry point",
         ),
     ]
 

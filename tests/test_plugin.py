@@ -21,7 +21,7 @@ from qpsdk import (
     blocking,
 )
 from qpsdk.config import Config
-from qpsdk.plugin import PluginOptions, is_blocking
+from qpsdk.plugin import PluginOptions, is_blocking, place, without_hook
 from qpsdk.testing.smtp import memory_host
 
 
@@ -141,7 +141,8 @@ def test_misspelt_hook(misspelt: str, nearest: str) -> None:
     """A hook that is none is refused, and the nearest is named."""
     with pytest.raises(PluginError) as refusal:
         Greeter().register_hook(misspelt, Greeter().other)
-    pattern = f"Greeter: there is no hook '{misspelt}'; did you mean '{nearest}'\\?"
+    where = re.escape(f" ({__file__}:{Greeter.other.__code__.co_firstlineno})")
+    pattern = f"Greeter: there is no hook '{misspelt}'; did you mean '{nearest}'\\?{where}"
     assert re.fullmatch(pattern, str(refusal.value))
 
 
@@ -165,6 +166,7 @@ def test_wrong_arguments(method: Callable[..., None], takes: str) -> None:
         Greeter().register_hook("mail", method)
     assert str(refusal.value) == (
         f"Greeter: the hook mail gives (transaction, sender, params), but {takes}"
+        f" ({__file__}:{method.__code__.co_firstlineno})"
     )
 
 
@@ -178,7 +180,63 @@ def test_wrong_arguments_of_a_named_hook() -> None:
         Old().register_named_hooks()
     assert str(refusal.value) == (
         "Old: the hook quit gives (connection), but hook_quit takes (connection, text)"
+        f" ({__file__}:{Old.hook_quit.__code__.co_firstlineno})"
     )
+
+
+def test_self_forgotten() -> None:
+    """A method that would take what is given, but for self, is told what is missing."""
+
+    class Selfless(Plugin):
+        def hook_rcpt(transaction, recipient, params): ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(PluginError, match=r"takes \(recipient, params\); is self missing"):
+        Selfless().register_named_hooks()
+
+    class Short(Plugin):
+        def hook_rcpt(self, transaction, params): ...  # type: ignore[no-untyped-def]
+
+    with pytest.raises(PluginError, match=r"hook_rcpt takes \(transaction, params\) \("):
+        Short().register_named_hooks()
+
+
+def swapped(recipient: Any, transaction: Any, params: Any) -> None: ...
+def later(transaction: Any, params: Any = None, more: Any = None) -> None: ...
+
+
+@pytest.mark.parametrize("method", [swapped, later])
+def test_swapped_arguments(method: Callable[..., None]) -> None:
+    """What has the name of another argument would be given the wrong thing: it is refused."""
+    with pytest.raises(PluginError, match="; write them in the order in which they are given"):
+        Greeter().register_hook("rcpt", method)
+
+
+def test_place() -> None:
+    """A method is told with file and line; one that is in no file, typed at a prompt, is not."""
+    line = Greeter.other.__code__.co_firstlineno
+    assert place(Greeter().other) == place(Greeter.other) == f" ({__file__}:{line})"
+    typed: dict[str, Any] = {}
+    exec("def hook_quit(self, connection): ...", typed)
+    assert place(typed["hook_quit"]) == place("sender") == place(len) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("on_rcpt", "rename on_rcpt to hook_rcpt"),
+        ("rcpt", "rename rcpt to hook_rcpt"),
+        ("handle_DATA", "rename handle_DATA to hook_data"),
+        ("lookup_data", "name a method after its hook, such as hook_rcpt"),
+    ],
+)
+def test_without_hook(name: str, told: str) -> None:
+    """A plugin without a hook is told what its method has to be called."""
+    kind = type("Lost", (Plugin,), {name: Greeter.other})
+    assert issubclass(kind, Plugin)
+    assert without_hook(kind()) == f"has no hook, so it is never asked; {told}"
+    greeter = Greeter()
+    greeter.register_named_hooks()
+    assert without_hook(greeter) == ""
 
 
 @pytest.mark.parametrize(
@@ -237,7 +295,7 @@ def test_plain_hooks(hook: str) -> None:
 
 def test_blocking_and_async() -> None:
     """An async def cannot be @blocking: in a thread it would only be begun."""
-    with pytest.raises(TypeError, match="hook_quit is async: it cannot be @blocking, too"):
+    with pytest.raises(TypeError, match="hook_quit is async: it cannot be @blocking, too; drop"):
 
         class Confused(Plugin):
             @blocking
@@ -269,6 +327,22 @@ def test_log_level(
     numbers = [70, 60, 50, 40, 30, 25, 20, 10]
     assert [(record.levelno, record.message) for record in caplog.records] == [
         (numbers[logged], "hello 7")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [(("hello",), "hello"), (("INFO", "x", 7), "INFO x 7"), ((8, "x"), "8 x"), (([],), "[]")],
+)
+def test_log_without_level(
+    words: tuple[Any, ...], text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A line without a level is logged at LOGERROR, and what is missing is told; nothing fails."""
+    plugin = Greeter()
+    plugin.options = PluginOptions(loglevel=LOGDEBUG)
+    plugin.log(*words)
+    assert [(record.levelname, record.message) for record in caplog.records] == [
+        ("ERROR", f"{text} (the level comes first: self.log(LOGINFO, ...))")
     ]
 
 

@@ -106,7 +106,22 @@ def test_response_without_done_is_not_sent(caplog: pytest.LogCaptureFixture) -> 
         assert str(await client.command("NOOP")) == "250 2.0.0 OK"
 
     talk(conversation, Chatty())
-    assert "one command has one reply: 250 chat" in caplog.text
+    assert "one command has one reply: 250 chat; return DONE to have it sent" in caplog.text
+
+
+def test_done_without_response(caplog: pytest.LogCaptureFixture) -> None:
+    """A plugin that says DONE and has not answered is told what is missing."""
+
+    class Silent(Plugin):
+        def hook_noop(self, connection: Any, text: bytes) -> Constant:
+            return DONE
+
+    async def conversation(client: SMTPClient) -> None:
+        assert str(await client.command("NOOP")) == "451 4.3.0 A plugin answered nothing"
+
+    talk(conversation, Silent())
+    told = "noop: answered DONE, but the client has no reply: call connection.respond() before"
+    assert told in caplog.text
 
 
 def test_own_enhanced_code_and_lines() -> None:
@@ -481,6 +496,7 @@ def test_response_where_none_is_due(caplog: pytest.LogCaptureFixture) -> None:
 
     talk(conversation, Chatty(), Takes())
     assert "reset_transaction: not sent, one command has one reply: 250 bye for now" in caplog.text
+    assert "return DONE" not in caplog.text  # it is not taken there
 
 
 def test_done_with_3xx_takes_no_step() -> None:

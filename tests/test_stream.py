@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk.stream import Endpoint
+from qpsdk.stream import Endpoint, require_endpoint
 
 ACCEPTED = [
     # text, default port, endpoint, as written back
@@ -110,3 +110,19 @@ def test_any_text(text: str, default_port: int | None) -> None:
     assert Endpoint.parse(str(endpoint)) == endpoint
     assert bool(endpoint.path) != bool(endpoint.host)
     assert 0 <= endpoint.port <= 65535
+
+
+@pytest.mark.parametrize(
+    ("value", "write"),
+    [
+        ("127.0.0.1:80", "Endpoint.parse('127.0.0.1:80')"),
+        (("127.0.0.1", 80), "Endpoint(HOST, PORT)"),
+        (None, "Endpoint(HOST, PORT)"),
+    ],
+)
+def test_no_endpoint(value: object, write: str) -> None:
+    """What is no endpoint is no address to connect to, and it is told how to write one."""
+    require_endpoint(Endpoint("127.0.0.1", 80))
+    with pytest.raises(TypeError) as error:
+        require_endpoint(value)
+    assert str(error.value) == f"cannot connect to {value!r}, which is no Endpoint; write {write}"

@@ -67,10 +67,44 @@ def test_answers_nothing() -> None:
     """A hook that forgets its answer is named, with the line it begins at, and the dialogue."""
     told = problem("test_answers", AnswersNone)
     assert told.startswith(
-        "AnswersNone, hook_mail: answered None, which is no constant: return one such as DECLINED\n"
+        "AnswersNone, hook_mail: answered None, which is no constant: return one of OK, DECLINED,"
+        " DENY, DENYSOFT, DENY_DISCONNECT, DENYSOFT_DISCONNECT, DONE, or (constant, text)\n"
         f"  tests/test_testing_contract.py:{line_of('none')}, in AnswersNone.hook_mail: def hook"
     )
     assert "in this session:\n  S: 220 mx.example.com ESMTP qpsdk ready\n  C: EHLO" in told
+
+
+class NoHook(Plugin):
+    def on_rcpt(self, *_: Any) -> Any:
+        return DENY
+
+
+def test_no_hook() -> None:
+    """A plugin without a hook holds nothing: it is told what to rename."""
+    assert problem("test_each_hook", NoHook) == (
+        "NoHook: has no hook, so it is never asked; rename on_rcpt to hook_rcpt"
+    )
+
+
+def test_instance() -> None:
+    """An instance would be the same in each check: the class is asked for."""
+    with pytest.raises(TypeError, match="plugin = NoHook: name the class"):
+        type("Made", (PluginContract,), {"plugin": NoHook()})().test_null_sender()
+
+
+class Delegates(Plugin):
+    def hook_rcpt(self, *_: Any) -> Any:
+        return self.later()
+
+    async def later(self) -> Any:
+        await asyncio.sleep(0)
+        return DECLINED
+
+
+def test_awaited_by_the_host() -> None:
+    """A plain hook may give a coroutine: it is not blamed for one that was called off unbegun."""
+    contract(Delegates).test_leaves_nothing_behind()
+    contract(Delegates).test_disconnects()
 
 
 class WrongConstant(Plugin):

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,29 @@ def test_another_line(over: str) -> None:
     )
 
 
+def test_spaces_for_dashes() -> None:
+    """Where a reply of several lines is written as several replies, nobody waits for the others."""
+    text = (
+        f"{GREETING}C: EHLO client.example.org\nS: 250 mx.example.com\nS: 250 PIPELINING\n"
+        "S: 250 *\nC: NOOP\nS: 250 2.0.0 OK\n"
+    )
+    began = time.monotonic()
+    assert held(text).startswith(
+        "sample.smtp:3: something else came (- expected, + came)\n...\n S: 220"
+    )
+    assert time.monotonic() - began < dialogue.WAIT
+    assert held(updated(text)) == ""
+
+
+def test_not_filled_in_yet() -> None:
+    """An empty reply is told what fills it in."""
+    text = f"{GREETING}C: NOOP\nS:\nC: RSET\nS: 250 *\n"
+    assert held(text).startswith(
+        "sample.smtp:3: no reply is here yet: --update-transcripts fills it in (- expected"
+    )
+    assert held(updated(text)) == ""
+
+
 @pytest.mark.parametrize(
     ("pattern", "right"),
     [
@@ -137,12 +161,14 @@ def test_reply_that_does_not_come(over: str, monkeypatch: pytest.MonkeyPatch) ->
     """A server that says nothing is waited for, but not for long."""
     monkeypatch.setattr(dialogue, "WAIT", 0.05)
     text = f"over: {over}\n{GREETING}C: NOOP\nS: 250 *\nS: 250 *\n"
-    assert held(text).startswith("sample.smtp:5: nothing came for 0.05 s (- expected, + came)\n")
+    assert held(text).startswith(
+        "sample.smtp:5: nothing more came for 0.05 s (- expected, + came)\n"
+    )
     assert held(text).endswith(" S: 250 *\n-S: 250 *")
     text = f"plugin: {HERE}.Hangs\nover: {over}\n{GREETING}C: NOOP\nS: 250 *\n"
     assert held(text).startswith("sample.smtp:5: nothing came for 0.05 s")
     text = f"over: {over}\n{GREETING}S: <closes>\n"
-    assert held(text).startswith("sample.smtp:3: nothing came for 0.05 s")
+    assert held(text).startswith("sample.smtp:3: nothing more came for 0.05 s")
     text = f"plugin: {HERE}.Hangs\nover: {over}\n{GREETING}C: NOOP\n"
     assert held(text).startswith("sample.smtp:4: nothing came for 0.05 s")
 

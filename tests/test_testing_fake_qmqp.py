@@ -37,6 +37,7 @@ from qpsdk.testing.qmqp_script import (
 )
 
 ANYWHERE = Endpoint("192.0.2.1", 628)
+LIMITS = {"connect_timeout": 5.0, "io_timeout": 5.0}
 GOOD = b"18:3:hi\n,3:a@b,3:c@d,,"
 OK = b"24:Kfake, nothing is queued,"
 RESET = "connection reset by peer"
@@ -52,7 +53,7 @@ class Seen(list[bytes]):
 
 async def send(fake: FakeQMQPServer, data: bytes = GOOD) -> Seen:
     """Send bytes on a connection of their own, and see what comes."""
-    stream = await fake.connect(ANYWHERE)
+    stream = await fake.connect(ANYWHERE, **LIMITS)
     stream.write(data)
     seen = Seen()
     try:
@@ -195,7 +196,7 @@ def test_refuse() -> None:
         fake = FakeQMQPServer()
         fake.script(refuse(), accept())
         with pytest.raises(StreamConnectError, match="cannot connect: Connection refused"):
-            await fake.connect(ANYWHERE)
+            await fake.connect(ANYWHERE, **LIMITS)
         assert await send(fake) == [OK]
         assert len(fake.connections) == 1
 
@@ -235,7 +236,7 @@ def test_parallel_connections() -> None:
 
     async def main() -> None:
         fake = FakeQMQPServer()
-        streams = [await fake.connect(ANYWHERE) for _ in range(50)]
+        streams = [await fake.connect(ANYWHERE, **LIMITS) for _ in range(50)]
         await asyncio.sleep(0)
         for at in range(len(GOOD)):
             for number, stream in reversed(list(enumerate(streams))):
@@ -275,7 +276,7 @@ def test_a_client_that_resets() -> None:
     async def main() -> None:
         seen: list[Conversation] = []
         fake = FakeQMQPServer(seen.append)
-        stream = await fake.connect(ANYWHERE)
+        stream = await fake.connect(ANYWHERE, **LIMITS)
         stream.write(GOOD[:10])
         await asyncio.sleep(0.01)
         stream.abort()
@@ -351,7 +352,7 @@ def test_time_limits(act: Act) -> None:
         fake.script(act)
         seen = []
         for limits in ({"io_timeout": 0.02}, {"io_timeout": 9.0, "session_timeout": 0.02}):
-            stream = await fake.connect(ANYWHERE, **limits)
+            stream = await fake.connect(ANYWHERE, **(LIMITS | limits))
             stream.write(GOOD)
             with pytest.raises(StreamTimeoutError) as caught:
                 await stream.read()
@@ -372,7 +373,7 @@ def test_time_limit_of_a_write() -> None:
     async def main() -> None:
         fake = FakeQMQPServer()
         fake.script(stall(at=10))
-        stream = await fake.connect(ANYWHERE, io_timeout=0.02)
+        stream = await fake.connect(ANYWHERE, connect_timeout=5.0, io_timeout=0.02)
         stream.write(GOOD)
         await stream.flush()  # as much as the server reads
         stream.write(b"x" * 100_000)
@@ -390,7 +391,9 @@ def test_a_drip_keeps_a_connection_alive() -> None:
     async def main() -> None:
         fake = FakeQMQPServer()
         fake.script(drip(delay=0.03))
-        stream = await fake.connect(ANYWHERE, io_timeout=0.5, session_timeout=9.0)
+        stream = await fake.connect(
+            ANYWHERE, connect_timeout=5.0, io_timeout=0.5, session_timeout=9.0
+        )
         assert isinstance(stream, MemoryStream)
         stream.write(GOOD)
         came = [await stream.read() for _ in range(20)]  # more than half a second of them
@@ -409,7 +412,7 @@ def test_what_comes_after_a_close_is_reset() -> None:
     async def main() -> bytes:
         fake = FakeQMQPServer()
         fake.script(reject("no", at=5))
-        stream = await fake.connect(ANYWHERE)
+        stream = await fake.connect(ANYWHERE, **LIMITS)
         stream.write(GOOD[:5])
         said = await stream.read()
         stream.write(GOOD[5:])

@@ -17,7 +17,7 @@ MESSAGE = "Subject: hello\n\n.a dot\n..\nhow are you?\n"
 
 async def client_of(fake: FakeSMTPServer) -> SMTPClient:
     """A client that is connected in memory."""
-    stream = await fake.connect(Endpoint("192.0.2.1", 25))
+    stream = await fake.connect(Endpoint("192.0.2.1", 25), connect_timeout=5, io_timeout=5)
     assert isinstance(stream, MemoryStream)
     return SMTPClient(stream, Connection())
 

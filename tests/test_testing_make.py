@@ -14,6 +14,7 @@ from qpsdk import (
     OK,
     Address,
     AddressError,
+    Host,
     Plugin,
     PluginError,
     blocking,
@@ -67,6 +68,19 @@ class Quiet(Plugin):
         raise LookupError("no")
 
 
+class Init(Plugin):
+    """Takes a word where none is given."""
+
+    def __init__(self, server: str) -> None:
+        super().__init__()
+
+
+class Word(Plugin):
+    """Needs a word."""
+
+    def register(self, qp: Host, word: str) -> None: ...
+
+
 def test_plugin_by_class() -> None:
     """A class is loaded with its words and options, which may be of any type."""
     quiet = plugin(Quiet, 25, soft=1, timeout=5)
@@ -90,12 +104,62 @@ def test_plugin_by_file(tmp_path: Path) -> None:
         assert plugin(found, "go", times=2).text == "gogo"
 
 
+def test_any_plugin_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A class, an instance, a line, or a file with words behind it: each of the three takes it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "refuse.py").write_text(FILE)
+    (tmp_path / "my own").mkdir()
+    (tmp_path / "my own" / "none.py").write_text(FILE.replace("text,", "text='none',"))
+    kinds: list[tuple[Any, str]] = [
+        (Quiet, "450 4.7.1 Not accepted now, try again later"),
+        (Quiet(), "450 4.7.1 Not accepted now, try again later"),
+        ("./refuse.py go times=2", "550 5.7.1 gogo"),
+        (Path("my own/none.py"), "550 5.7.1 none"),
+        ("my own/none.py", "550 5.7.1 none"),
+        ("badmailfrom", "250 2.1.0 Sender OK"),
+    ]
+    for which, reply in kinds:
+        with smtp(which) as client:
+            assert str(client.mail()) == reply
+        constant = {"4": DENYSOFT, "5": DENY, "2": DECLINED}[reply[0]]
+        assert_answer(run(ask(which, "mail")), constant)
+        loaded = plugin(which)
+        assert plugin(loaded) is loaded
+    assert plugin("./refuse.py go", times=2).text == "gogo"
+    with pytest.raises(PluginError, match="Quiet: it is loaded already, and takes no words now"):
+        plugin(plugin(Quiet), "word")
+
+
+def test_file_that_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name that is nobody's may be a file beside the test: then it is told how to write it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "refuse.py").write_text(FILE)
+    with pytest.raises(PluginError, match=r"; \./refuse\.py is here: write that$"):
+        plugin("refuse go")
+    with pytest.raises(PluginError, match=r"in config/plugin_dirs\)$"):
+        plugin("refused")
+
+
+def test_word_missing() -> None:
+    """A plugin that needs words is told how a test gives them."""
+    for which in (Word, Word()):
+        with pytest.raises(
+            PluginError, match=r"it takes: Word WORD; in a test: plugin\(Word, \.\.\."
+        ):
+            smtp(which).__enter__()
+    with pytest.raises(PluginError, match=r"it takes: Word WORD$"):
+        plugin(Word, "one", "two")
+
+
 @pytest.mark.parametrize(
     ("which", "words", "told"),
     [
         ("rcptok", (), "rcptok: no such plugin; did you mean rcpt_ok?"),
         ("./nothing.py", (), "./nothing.py: no such file"),
-        ("../x", (), "'../x' is no plugin name; write one such as queue/qmqp_forward"),
+        ("../x", (), "'../x' is no plugin name; name its folder in config/plugin_dirs"),
+        ("./nothing.py a b", (), "./nothing.py: no such file"),
+        ("", (), "'' is no plugin name"),
+        (Init, (), "Init: its __init__() takes (server), but is given nothing; take the words"),
         ("rcpt_ok", ("a",), "rcpt_ok: too many positional arguments; given: a; it takes: rcpt_ok"),
         (Quiet, ("a", "b"), "Quiet: too many positional arguments; given: a b; it takes: Quiet"),
     ],
@@ -197,11 +261,30 @@ def test_ask_fails() -> None:
 
 def test_ask_wrong() -> None:
     """A hook that the plugin does not have, and an argument that it is not given, are told."""
-    with pytest.raises(PluginError, match="Quiet: it has no hook 'quit'"):
+    with pytest.raises(PluginError, match=r"Quiet: it has no hook 'quit' \(it has: "):
         run(ask(plugin(Quiet), "quit"))
+    with pytest.raises(PluginError, match="Quiet: it has no hook 'rctp'; did you mean 'rcpt'"):
+        run(ask(plugin(Quiet), "rctp"))
     told = "the hook rcpt is given transaction, recipient, params, but no sender"
     with pytest.raises(TypeError, match=told):
         run(ask(plugin(Quiet), "rcpt", sender="a@b"))
+    told = r"but no message; write transaction=qpsdk.testing.transaction\(message=...\)$"
+    with pytest.raises(TypeError, match=told):
+        run(ask(plugin(Quiet), "rcpt", message="x"))
+    told = r"but no remote_ip; write connection=qpsdk.testing.connection\(remote_ip=...\)$"
+    with pytest.raises(TypeError, match=told):
+        run(ask(plugin(Quiet), "ehlo", remote_ip="192.0.2.9"))
+    with pytest.raises(AddressError, match=r"^'a@b@c': domain has '@'$"):
+        run(ask(plugin(Quiet), "rcpt", recipient="a@b@c"))
+
+
+def test_ask_keeps_the_host() -> None:
+    """A plugin that was in `smtp` is asked with the host that it got there, by either name."""
+    quiet = Quiet()
+    with smtp(quiet, config={"me": "me.example"}):
+        pass
+    assert_answer(run(ask(quiet, "hook_mail")), DENYSOFT)
+    assert quiet.qp.settings.me == "me.example"
 
 
 @pytest.mark.parametrize("hook", HOOKS)

@@ -1,6 +1,7 @@
 """The fixtures, as pytest finds them by the entry point that pyproject.toml declares."""
 
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -60,6 +61,13 @@ def test_fake_dns(fake_dns):
     assert fake_dns.endpoint.port
 
 
+def test_with(smtp, log):
+    with smtp(Grey) as client:
+        assert client.mail().accepted
+        assert "connection closed" not in log
+    assert "connection closed" in log
+
+
 class TestContract(PluginContract):
     plugin = Grey, 60
     examples = 2
@@ -92,7 +100,7 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("options", "passed"),
-    [([], 19), (["-n", "2", "-k", "not Contract or null_sender"], 6)],
+    [([], 20), (["-n", "2", "-k", "not Contract or null_sender"], 7)],
     ids=["alone", "xdist"],
 )
 def test_authors_tests(project: Path, options: list[str], passed: int) -> None:
@@ -110,6 +118,65 @@ def test_authors_tests(project: Path, options: list[str], passed: int) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{passed} passed" in result.stdout
+
+
+WRONG = """
+from qpsdk import LOGWARN, Plugin
+from qpsdk.testing import ask, run, smtp as client_of
+
+
+class Word(Plugin):
+    def register(self, qp, word):
+        self.log(LOGWARN, "is loaded")
+
+    def hook_quit(self, connection): ...
+
+
+def test_fixture(smtp):
+    smtp(Word)
+
+def test_with():
+    with client_of(Word):
+        pass
+
+def test_ask():
+    run(ask(Word, "quit"))
+
+def test_async_with():
+    async def main():
+        async with client_of(Word):
+            pass
+
+    run(main())
+
+def test_no_with():
+    client_of(Word).send("x")
+
+def test_of_the_log(smtp):
+    smtp("./word.py x")
+    assert 0
+"""
+
+
+def test_a_failure_is_told_at_the_test(project: Path) -> None:
+    """What is wrong when a test begins is shown at its own line, and the log says whose it is."""
+    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
+    (project / "test_grey.py").write_text(WRONG)
+    (project / "word.py").write_text(WRONG.partition("def test_")[0])
+    result = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+    assert "6 failed" in result.stdout
+    assert result.stdout.count("it takes: Word WORD; in a test: plugin(Word, ...)") >= 4
+    assert "send: there is no client yet" in result.stdout
+    assert not re.search(r"^\S*(qpsdk|asyncio|contextlib)\S*\.py:\d+: ", result.stdout, re.M)
+    assert re.search(r"^WARNING +qpsdk:word:0 is loaded$", result.stdout, re.M)
 
 
 def test_a_failure_shows_the_log(project: Path) -> None:

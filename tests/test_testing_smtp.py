@@ -6,8 +6,18 @@ from typing import Any
 
 import pytest
 
-from qpsdk import DENY, DENY_DISCONNECT, OK, Plugin, StreamError
-from qpsdk.testing import Clock, FakeQMQPServer, SMTPClient, Step, SyncSMTPClient, smtp
+from qpsdk import DENY, DENY_DISCONNECT, OK, Endpoint, Plugin, StreamError
+from qpsdk.host import Connect
+from qpsdk.testing import (
+    Clock,
+    FakeQMQPServer,
+    FakeSMTPServer,
+    SMTPClient,
+    Step,
+    SyncSMTPClient,
+    memory_host,
+    smtp,
+)
 
 
 class Yes(Plugin):
@@ -115,6 +125,32 @@ def test_play() -> None:
     with smtp(Yes()) as client:
         replies = client.play([*steps, Step(b"QUIT"), Step(b"NOOP")])
     assert [reply.code for reply in replies] == [250, 250, 250, 354, 250, 221]
+
+
+@pytest.mark.parametrize(
+    "connect",
+    [FakeQMQPServer().connect, FakeSMTPServer().connect, None],
+    ids=["qmqp", "smtp", "nowhere"],
+)
+def test_connect_is_as_a_hosts(connect: Any) -> None:
+    """What reaches a fake server, or none, takes what a host's own does, and nothing else."""
+    reach = memory_host(connect=connect).connect
+    own, (_, *lent) = (
+        inspect.signature(reach),
+        inspect.signature(Connect.__call__).parameters.values(),
+    )
+    assert list(own.parameters.values()) == lent
+    limits: dict[str, Any] = {"connect_timeout": 5, "io_timeout": 5}
+    with pytest.raises(TypeError, match="which is no Endpoint; write Endpoint"):
+        asyncio.run(reach("127.0.0.1:80", **limits))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="missing 2 required keyword-only arguments"):
+        asyncio.run(reach(Endpoint("127.0.0.1", 80)))  # type: ignore[call-arg]
+
+
+def test_before_there_is_a_client() -> None:
+    """What is used without its `with` is told what to write."""
+    with pytest.raises(AttributeError, match=r"send: there is no client yet; write `with smtp\("):
+        smtp(Yes()).send("x")  # type: ignore[attr-defined]
 
 
 def test_the_same_names() -> None:

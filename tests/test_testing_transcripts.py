@@ -115,7 +115,7 @@ DIALOGUE = "S: 220 x\n"
             DIALOGUE + "hello\n",
             "2: 'hello' is no line of a transcript: write C:, S: or L: and what",
         ),
-        ("plugin: ../x\n" + DIALOGUE, "1: plugin: '../x' is no plugin name; write one such as"),
+        ("plugin: ../x\n" + DIALOGUE, "1: plugin: '../x' is no plugin name; name its folder in"),
         ("plugin:\n" + DIALOGUE, "1: plugin: '' is no plugin name"),
         ("config: me\n" + DIALOGUE, "1: config: 'me': write a setting, such as databytes = 1000"),
         ("client: me\n" + DIALOGUE, "1: client: 'me' does not appear to be an IPv4 or IPv6"),

@@ -14,7 +14,8 @@ def build(message, sender, recipients):
 
 async def exchange(server, package):
     """Send the package over a fresh connection; all that comes back."""
-    stream = await server.connect(Endpoint("192.0.2.1", 628))
+    to = Endpoint("192.0.2.1", 628)
+    stream = await server.connect(to, connect_timeout=5, io_timeout=5)
     stream.write(package)
     answer = b""
     while data := await stream.read():

@@ -16,7 +16,7 @@ from qpsdk.errors import (
 )
 from qpsdk.server.drive import PAUSE
 from qpsdk.server.tls import TLSLayer
-from qpsdk.stream import TLS, Endpoint
+from qpsdk.stream import TLS, Endpoint, require_endpoint
 
 READ_AHEAD: Final = 64 * 1024
 """Bytes that may wait to be read before we stop reading from the socket."""
@@ -417,6 +417,7 @@ async def connect(
     session_timeout: float | None = None,
 ) -> SocketStream:
     """A stream to a server: see `qpsdk.host.Connect`."""
+    require_endpoint(endpoint)
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     stream = SocketStream(loop, io_timeout, session_timeout)

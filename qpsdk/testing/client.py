@@ -1,8 +1,8 @@
 """The client that `smtp` gives, in two forms: one to await, one that waits by itself."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
-from typing import Final, NamedTuple
+from contextlib import ExitStack, suppress
+from typing import Any, Final, NamedTuple
 
 from qpsdk.errors import StreamError
 from qpsdk.message import Connection
@@ -202,11 +202,23 @@ def _wire(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class SyncSMTPClient:
-    """An `SMTPClient` for code that does not await; each method is the one of that name there."""
+    """An `SMTPClient` for code that does not await; each method is the one of that name there.
+
+    Attributes:
+        session: What ends with this client, where pytest's fixture has made it.
+    """
 
     def __init__(self, client: SMTPClient, loop: Loop) -> None:
         self._client = client
         self._loop = loop
+        self.session = ExitStack()
+
+    def __enter__(self) -> "SyncSMTPClient":
+        """The client itself; `session` ends with the block."""
+        return self
+
+    def __exit__(self, *exc_info: Any) -> None:
+        self.session.__exit__(*exc_info)
 
     @property
     def connection(self) -> Connection:

@@ -15,7 +15,7 @@ from qpsdk.hooks import HOOKS
 from qpsdk.host import Connect
 from qpsdk.log import logger
 from qpsdk.message import Transaction
-from qpsdk.plugin import Plugin
+from qpsdk.plugin import Plugin, without_hook
 from qpsdk.testing.client import SMTPClient, Step
 from qpsdk.testing.logs import handled_by
 from qpsdk.testing.loop import run
@@ -120,6 +120,11 @@ class PluginContract:
         host = memory_host(self.config, connect)
         host.run_blocking = asyncio.to_thread
         which, *own = self.plugin if isinstance(self.plugin, tuple) else (self.plugin,)
+        if isinstance(which, Plugin):
+            name = type(which).__name__
+            raise TypeError(
+                f"plugin = {name}: name the class, each check makes a plugin of its own"
+            )
         return plugin_of_words(which, [*own, *words], host)
 
     def test_answers(self) -> None:
@@ -130,11 +135,13 @@ class PluginContract:
         for_each(sessions(), self._hold, self.examples)
 
     def test_each_hook(self) -> None:
-        """So it does when each hook is asked by itself."""
+        """So it does when each hook is asked by itself; and there is one."""
 
         async def check() -> None:
             async with self._hosted() as subject:
                 judge = Judge(subject.name)
+                if told := without_hook(subject):
+                    judge.problems.append(f"{subject.name}: {told}")
                 await _ask_each(subject, judge)
                 judge.verdict()
 

@@ -13,7 +13,7 @@ from qpsdk import netstring
 from qpsdk.errors import StreamConnectError, StreamError
 from qpsdk.explain import show
 from qpsdk.qmqp import Response, Verdict
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import Endpoint, Stream, require_endpoint
 from qpsdk.testing.door import Door
 from qpsdk.testing.memory import MemoryStream, pipe
 from qpsdk.testing.qmqp_capture import Captured, Conversation
@@ -153,18 +153,20 @@ class FakeQMQPServer:
 
     async def connect(
         self,
-        _: Endpoint,
+        endpoint: Endpoint,
         /,
         *,
-        connect_timeout: float | None = None,  # noqa: ARG002 - it stands at once, or never
-        io_timeout: float | None = None,
+        connect_timeout: float,  # noqa: ARG002 - it stands at once, or never
+        io_timeout: float,
         session_timeout: float | None = None,
     ) -> Stream:
         """A connection to this server in memory: a `qpsdk.host.Connect` for any endpoint.
 
         Raises:
             StreamConnectError: The script says `refuse`.
+            TypeError: The endpoint is none.
         """
+        require_endpoint(endpoint)
         if self._script[0].refused:
             self._next_act()
             raise StreamConnectError("cannot connect: Connection refused")

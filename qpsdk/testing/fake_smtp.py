@@ -12,7 +12,7 @@ from qpsdk.plugin import Plugin, Result
 from qpsdk.reply import Reply
 from qpsdk.session import Session
 from qpsdk.smtp.events import Parameters
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import Endpoint, Stream, require_endpoint
 from qpsdk.testing.memory import pipe
 from qpsdk.testing.smtp import memory_host
 
@@ -58,7 +58,8 @@ class FakeSMTPServer:
     >>> async def main():
     ...     fake = FakeSMTPServer()
     ...     fake.answer("RCPT", 450, "4.2.1 busy", address="two@example.com")
-    ...     stream = await fake.connect(Endpoint("192.0.2.1", 25))
+    ...     server = Endpoint("192.0.2.1", 25)
+    ...     stream = await fake.connect(server, connect_timeout=5, io_timeout=5)
     ...     stream.write(b"HELO me\r\nMAIL FROM:<>\r\nRCPT TO:<two@example.com>\r\nQUIT\r\n")
     ...     while data := await stream.read():
     ...         print(data.decode().replace("\r", ""), end="")
@@ -135,9 +136,23 @@ class FakeSMTPServer:
             await asyncio.wait(self._tasks)
         self._host.spool.close()
 
-    async def connect(self, _: Endpoint, /, **_limits: float | None) -> Stream:
-        """A connection to this server in memory: a `qpsdk.host.Connect` for any endpoint."""
+    async def connect(
+        self,
+        endpoint: Endpoint,
+        /,
+        *,
+        connect_timeout: float,  # noqa: ARG002 - it stands at once
+        io_timeout: float,
+        session_timeout: float | None = None,
+    ) -> Stream:
+        """A connection to this server in memory: a `qpsdk.host.Connect` for any endpoint.
+
+        Raises:
+            TypeError: The endpoint is none.
+        """
+        require_endpoint(endpoint)
         client, server = pipe()
+        client.set_timeouts(io_timeout, session_timeout)
         self._begin(server)
         return client
 

@@ -10,9 +10,8 @@ from typing import Final, Generic, NamedTuple, Protocol, TypeVar
 from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.host import Connect, Host
-from qpsdk.plugin import Plugin
 from qpsdk.stream import Endpoint
-from qpsdk.testing.smtp import load_all
+from qpsdk.testing.smtp import AnyPlugin, load_all
 
 T = TypeVar("T")
 
@@ -83,7 +82,7 @@ class Threaded(Generic[T]):
 
 
 def host(
-    *plugins: Plugin | str,
+    *plugins: AnyPlugin,
     config: Mapping[str, str] | None = None,
     connect: Connect | None = None,
     listen: Endpoint = ANY_PORT,

@@ -114,15 +114,16 @@ def handled_by(handler: logging.Handler) -> Iterator[None]:
 def capture_log() -> Iterator[Log]:
     """All that is logged inside.
 
-    >>> from qpsdk import LOGWARN, Plugin
+    >>> from qpsdk import DECLINED, LOGWARN, Plugin
     >>> from qpsdk.testing import smtp
     >>> class Loud(Plugin):
     ...     def hook_connect(self, connection):
     ...         self.log(LOGWARN, "hello from", connection.remote_ip)
+    ...         return DECLINED
     >>> with capture_log() as log, smtp(Loud()):
     ...     pass
     >>> log.lines(level=LOGWARN, plugin="Loud")
-    ['hello from 192.0.2.1', 'answered None, which is no constant: return one such as DECLINED']
+    ['hello from 192.0.2.1']
     >>> "connection closed" in log
     True
     """

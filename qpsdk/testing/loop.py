@@ -6,11 +6,13 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, NoReturn, TypeVar
 
+from qpsdk.errors import QpsdkError
 from qpsdk.testing.watch import (
     Watch,
     in_debugger,
+    is_authors,
     running,
     told,
     traced_by_debugger,
@@ -57,11 +59,23 @@ def run(work: Coroutine[Any, Any, T], *, limit: float | None = TIME_LIMIT) -> T:
         HangError: It took too long.
         RuntimeError: An event loop is running already: await there.
     """
+    __tracebackhide__ = True
     try:
         with Loop(limit) as loop:
             return loop.run(work)
     finally:
         work.close()  # which has no effect, unless it was not begun
+
+
+def _from_author(error: Exception) -> TracebackType | None:
+    """The traceback without what stands above the lines of a plugin or a test: our own, asyncio's.
+
+    Of an error that we have told in words nothing else is left; of any other all, it is a fault.
+    """
+    traceback = error.__traceback__
+    while traceback is not None and not is_authors(traceback.tb_frame.f_code.co_filename):
+        traceback = traceback.tb_next
+    return traceback if traceback or isinstance(error, QpsdkError) else error.__traceback__
 
 
 class Loop:
@@ -121,8 +135,13 @@ class Loop:
             self._task = asyncio.current_task()
             return await work
 
-        with self._interruptible():
-            return self._runner.run(main())
+        __tracebackhide__ = True
+        try:
+            with self._interruptible():
+                return self._runner.run(main())
+        except Exception as error:
+            error.__traceback__ = _from_author(error)
+            raise
 
     @contextmanager
     def _interruptible(self) -> Iterator[None]:
@@ -204,8 +223,13 @@ class EitherWay(Generic[Made, Plain]):
         self._limit = limit
 
     async def __aenter__(self) -> Made:
+        __tracebackhide__ = True
         self._made = self._make()
-        return await self._made.__aenter__()
+        try:
+            return await self._made.__aenter__()
+        except Exception as error:
+            error.__traceback__ = _from_author(error)
+            raise
 
     async def __aexit__(
         self,
@@ -215,7 +239,21 @@ class EitherWay(Generic[Made, Plain]):
     ) -> bool | None:
         return await self._made.__aexit__(kind, error, traceback)
 
+    if not TYPE_CHECKING:  # which knows what there is
+
+        def __getattr__(self, name: str) -> NoReturn:
+            __tracebackhide__ = True
+            if name.startswith("_"):
+                raise AttributeError(name)
+            raise AttributeError(
+                f"{name}: there is no client yet; write `with smtp(...) as client`, or take the"
+                " fixture smtp of pytest, which needs no with",
+                name=name,
+                obj=self,
+            )
+
     def __enter__(self) -> Plain:
+        __tracebackhide__ = True
         self._loop = Loop(self._limit)
         self._loop.__enter__()
         try:

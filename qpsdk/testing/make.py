@@ -1,22 +1,23 @@
 """Makes what a plugin's test needs: the plugin, a connection, a transaction; and asks a hook."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any, Final, TypeVar, overload
 
 from qpsdk.address import Address
 from qpsdk.constants import DECLINED, LOGINFO
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import PluginError
+from qpsdk.errors import AddressError, PluginError
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.host import Host
-from qpsdk.loader import PluginLine, load_one, register
+from qpsdk.loader import PluginLine
 from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin
 from qpsdk.spool import Spool, SpoolDirectory
 from qpsdk.testing.client import RECIPIENT, SENDER
-from qpsdk.testing.smtp import mark_loaded, memory_host
+from qpsdk.testing.smtp import AnyPlugin, is_loaded, load_any, mark_loaded, memory_host
 
 P = TypeVar("P", bound=Plugin)
 
@@ -48,11 +49,11 @@ class Clock:
 
 
 @overload
-def plugin(which: type[P], *words: object, qp: Host | None = None, **options: object) -> P: ...
+def plugin(which: type[P] | P, *words: object, qp: Host | None = None, **options: object) -> P: ...
 @overload
 def plugin(which: str | Path, *words: object, qp: Host | None = None, **options: object) -> Any: ...
 def plugin(
-    which: str | Path | type[Plugin],
+    which: AnyPlugin,
     *words: object,
     qp: Host | None = None,
     **options: object,
@@ -64,7 +65,8 @@ def plugin(
     ('queue/qmqp_forward_naive', '192.0.2.1:628', 60.0)
 
     Args:
-        which: The class, its name, a whole line, or the path of its file: ``"./greylist.py"``.
+        which: The class, an instance, its name, a whole line, or the path of its file, which may
+            have words behind it: ``"./greylist.py 300"``.
         words: The words of the line.
         qp: The host, such as ``memory_host({"me": "mx.example.com"})``; else one with no settings.
         options: What the line would have as ``key=value``.
@@ -72,38 +74,15 @@ def plugin(
     Raises:
         PluginError: It cannot be found, is no plugin, or does not take its arguments.
     """
-    host = qp or memory_host()
+    __tracebackhide__ = True
     texts = tuple(str(word) for word in words)
     pairs = tuple((key, str(value)) for key, value in options.items())
-    if isinstance(which, type):
-        made = which()
-        register(made, host, texts, dict(pairs))
-    else:
-        made = load_one(*_line(str(which), texts, pairs, host))
+    made = load_any(which, qp or memory_host(), texts, pairs)
     mark_loaded(made)
     return made
 
 
-def _line(
-    which: str, words: tuple[str, ...], options: tuple[tuple[str, str], ...], host: Host
-) -> tuple[PluginLine, Host, list[Path]]:
-    """What `load_one` takes."""
-    configuration = host.configuration
-    folders = [configuration.resolve(text) for text in configuration.get("plugin_dirs")]
-    if which.endswith(".py"):
-        path = Path(which)
-        if not path.is_file():
-            raise PluginError(f"{which}: no such file")
-        which, folders = path.stem, [path.parent]
-    try:
-        line = PluginLine.parse(which)
-    except ValueError as error:
-        raise PluginError(str(error)) from None
-    line = replace(line, words=line.words + words, options=line.options + options)
-    return line, host, folders
-
-
-def plugin_of_words(which: str | Path | type[Plugin], words: Iterable[object], qp: Host) -> Plugin:
+def plugin_of_words(which: AnyPlugin, words: Iterable[object], qp: Host) -> Plugin:
     """As `plugin`, with ``key=value`` among the words, as a line has them.
 
     Raises:
@@ -203,10 +182,16 @@ def address(text: str | bytes | Address) -> Address:
     Raises:
         AddressError: It is none.
     """
-    return text if isinstance(text, Address) else Address.parse(text, smtputf8=True)
+    if isinstance(text, Address):
+        return text
+    __tracebackhide__ = True
+    try:
+        return Address.parse(text, smtputf8=True)
+    except AddressError as error:
+        raise AddressError(f"{text!r}: {error}") from None
 
 
-async def ask(which: Plugin, hook: str, **arguments: Any) -> Outcome:
+async def ask(which: AnyPlugin, hook: str, **arguments: Any) -> Outcome:
     """Run one hook of a plugin as the host does: its time limit, its failures, its log.
 
     >>> import asyncio
@@ -215,7 +200,7 @@ async def ask(which: Plugin, hook: str, **arguments: Any) -> Outcome:
     Outcome(constant=<Constant.DENY: 901>, message='Relaying denied', plugin='rcpt_ok')
 
     Args:
-        which: A plugin that `plugin` has loaded.
+        which: A plugin that `plugin` has loaded, or what `plugin` takes.
         hook: As the method is named after ``hook_``.
         arguments: What the hook is given, by the names of the hook table; text stands for bytes
             and addresses. What is not here is taken from the transaction or connection that is,
@@ -225,9 +210,16 @@ async def ask(which: Plugin, hook: str, **arguments: Any) -> Outcome:
         PluginError: The plugin does not have this hook.
         TypeError: The hook is not given this argument.
     """
-    name = hook_name(hook)
-    if name not in {registration.hook for registration in which.registrations}:
-        raise PluginError(f"{which.name}: it has no hook {hook!r}")
+    __tracebackhide__ = True
+    # One that was in `smtp` has the host that it got there.
+    if not isinstance(which, Plugin) or not (is_loaded(which) or which.registrations):
+        which = plugin(which)
+    name = hook_name(hook).removeprefix("hook_")
+    has = list(dict.fromkeys(registration.hook for registration in which.registrations))
+    if name not in has:
+        near = get_close_matches(name, has, 1)
+        meant = f"; did you mean {near[0]!r}?" if near else f" (it has: {', '.join(has) or 'none'})"
+        raise PluginError(f"{which.name}: it has no hook {hook!r}{meant}")
     values = hook_arguments(HOOKS[name], arguments)
     about = next((v for v in values if isinstance(v, Transaction)), None)
     about_connection = next((v for v in values if isinstance(v, Connection)), None)
@@ -241,10 +233,15 @@ def hook_arguments(hook: Hook, given: Mapping[str, Any]) -> tuple[Any, ...]:
     Raises:
         TypeError: It is not given one of these.
     """
+    __tracebackhide__ = True
     for name in given:
         if name not in hook.arguments and name not in ("transaction", "connection"):
             takes = ", ".join(hook.arguments) or "nothing"
-            raise TypeError(f"the hook {hook.name} is given {takes}, but no {name}")
+            told = f"the hook {hook.name} is given {takes}, but no {name}"
+            for made, maker in (("transaction", transaction), ("connection", connection)):
+                if made in hook.arguments and name in signature(maker).parameters:
+                    told += f"; write {made}=qpsdk.testing.{made}({name}=...)"
+            raise TypeError(told)
     about: Transaction | None = given.get("transaction")
     client: Connection | None = given.get("connection")
     if about is None and "transaction" in hook.arguments:

@@ -22,13 +22,21 @@ if TYPE_CHECKING:  # imported where needed: pytest loads this file also for othe
 
 @pytest.fixture
 def smtp() -> "Iterator[Callable[..., SyncSMTPClient]]":
-    """Make clients in memory, with the arguments of `qpsdk.testing.smtp`."""
+    """Make clients in memory, with the arguments of `qpsdk.testing.smtp`.
+
+    They end with the test, or with a ``with`` block.
+    """
     from qpsdk.testing import smtp as client
 
     with ExitStack() as clients:
 
         def make(*plugins: Any, **options: Any) -> "SyncSMTPClient":
-            return clients.enter_context(client(*plugins, **options))
+            __tracebackhide__ = True
+            session = client(*plugins, **options)
+            made = session.__enter__()
+            made.session.push(session)
+            clients.push(made)
+            return made
 
         yield make
 

@@ -2,33 +2,46 @@
 
 import asyncio
 import itertools
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.errors import StreamConnectError
+from qpsdk.errors import PluginError, StreamConnectError
 from qpsdk.host import Connect, Host, Method
-from qpsdk.loader import PluginLine, load_one, register
+from qpsdk.loader import (
+    PluginLine,
+    UnknownPluginError,
+    WordsError,
+    load_one,
+    new_plugin,
+    plugin_directories,
+    register,
+)
 from qpsdk.message import Connection
 from qpsdk.plugin import Plugin
 from qpsdk.session import Session
 from qpsdk.settings import Settings
 from qpsdk.spool import SpoolDirectory
 from qpsdk.store import MemoryStore
-from qpsdk.stream import Endpoint, Stream
+from qpsdk.stream import Endpoint, Stream, require_endpoint
 from qpsdk.testing.client import SMTPClient, SyncSMTPClient
 from qpsdk.testing.loop import TIME_LIMIT, EitherWay
 from qpsdk.testing.memory import MemoryStream, pipe
 from qpsdk.verdicts import Observer
 
+AnyPlugin = Plugin | type[Plugin] | str | Path
+"""A plugin, loaded or not; its class, its name, its line, or its file with words behind it."""
+
 
 def smtp(
-    *plugins: Plugin | str,
+    *plugins: AnyPlugin,
     config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
@@ -52,9 +65,10 @@ def smtp(
     503 5.5.1 Send MAIL FROM first
 
     Args:
-        plugins: In the order in which they run: instances, or lines as in `config/plugins`. The
-            first that `qpsdk.testing.plugin` has loaded brings its host, with all that was lent
-            to it; then nothing may be lent here.
+        plugins: In the order in which they run: instances, classes, lines as in `config/plugins`,
+            or such lines with the path of a file, ``"./greylist.py 300"``. The first that
+            `qpsdk.testing.plugin` has loaded brings its host, with all that was lent to it; then
+            nothing may be lent here.
         config: The settings by name, or a config directory.
         connect: Reaches other servers; without it there are none.
         connection: What the plugins see of the client; else one from 192.0.2.1.
@@ -86,7 +100,7 @@ def smtp(
 
 @asynccontextmanager
 async def in_memory(
-    *plugins: Plugin | str,
+    *plugins: AnyPlugin,
     config: Mapping[str, str] | Path | None = None,
     connect: Connect | None = None,
     connection: Connection | None = None,
@@ -186,26 +200,83 @@ def is_loaded(plugin: Plugin) -> bool:
     return "qpsdk_loaded" in vars(plugin)
 
 
-def load_all(plugins: Sequence[Plugin | str], host: Host) -> list[Plugin]:
+def load_all(plugins: Sequence[AnyPlugin], host: Host) -> list[Plugin]:
     """Load and register those that are not loaded.
 
     Raises:
         PluginError: One cannot be found, or does not take its arguments.
     """
-    return [_load(plugin, host) for plugin in plugins]
+    return [load_any(plugin, host) for plugin in plugins]
 
 
-def _load(plugin: Plugin | str, host: Host) -> Plugin:
-    if isinstance(plugin, str):
-        directories = [host.configuration.resolve(text) for text in host.config("plugin_dirs")]
-        return load_one(PluginLine.parse(plugin), host, directories)
-    if is_loaded(plugin):
+def load_any(
+    which: AnyPlugin,
+    host: Host,
+    words: tuple[str, ...] = (),
+    options: tuple[tuple[str, str], ...] = (),
+) -> Plugin:
+    """A plugin, registered; one that `mark_loaded` marked as it is.
+
+    Args:
+        words: Of its line, beside those that stand in `which`.
+        options: As ``key=value`` on its line.
+
+    Raises:
+        PluginError: It cannot be found, is no plugin, or does not take its arguments.
+    """
+    __tracebackhide__ = True  # pytest then shows the line of the test
+    try:
+        if isinstance(which, str | Path):
+            line, directories = _line(which, host)
+            line = replace(line, words=line.words + words, options=line.options + options)
+            return load_one(line, host, directories)
+        plugin = new_plugin(which, which.__name__) if isinstance(which, type) else which
+        if not is_loaded(plugin):
+            register(plugin, host, words, dict(options))
+        elif words or options:
+            raise PluginError(f"{plugin.name}: it is loaded already, and takes no words now")
         return plugin
-    register(plugin, host, (), {})
-    return plugin
+    except PluginError as error:
+        if hint := _hint(which, error, words):
+            error.args = (f"{error}{hint}",)
+        raise error.with_traceback(None) from error.__cause__
 
 
-async def _connect_nowhere(endpoint: Endpoint, /, **_limits: float | None) -> Stream:
+def _line(which: str | Path, host: Host) -> tuple[PluginLine, list[Path]]:
+    """What `load_one` takes, where a path may stand for the name."""
+    text, directories = str(which), plugin_directories(host.configuration)
+    file, *rest = [text] if os.path.isfile(text) else text.split(None, 1) or [""]
+    if file.endswith(".py"):
+        path = Path(file)
+        if not path.is_file():
+            raise PluginError(f"{file}: no such file")
+        text, directories = " ".join([path.stem, *rest]), [path.parent]
+    try:
+        return PluginLine.parse(text), directories
+    except ValueError as error:
+        raise PluginError(str(error)) from None
+
+
+def _hint(which: AnyPlugin, error: PluginError, words: tuple[str, ...]) -> str:
+    """What can be written in a test, and not in `config/plugins`."""
+    if isinstance(error, UnknownPluginError) and isinstance(which, str):
+        file = f"./{which.split()[0].removesuffix('.py')}.py"
+        return f"; {file} is here: write that" if Path(file).is_file() else ""
+    if isinstance(error, WordsError) and not isinstance(which, str | Path) and not words:
+        name = (which if isinstance(which, type) else type(which)).__name__
+        return f"; in a test: plugin({name}, ...), or in a PluginContract plugin = {name}, ..."
+    return ""
+
+
+async def _connect_nowhere(
+    endpoint: Endpoint,
+    /,
+    *,
+    connect_timeout: float,  # noqa: ARG001 - the signature of the real one
+    io_timeout: float,  # noqa: ARG001
+    session_timeout: float | None = None,  # noqa: ARG001
+) -> Stream:
+    require_endpoint(endpoint)
     raise StreamConnectError(f"nothing listens on {endpoint}: pass connect= to reach a fake server")
 
 

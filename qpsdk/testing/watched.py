@@ -59,7 +59,7 @@ def _watch(hook: str, method: Callable[..., Any], witness: Witness) -> Callable[
             witness.failed(hook, method, error)
             raise
         if inspect.isawaitable(result):
-            return _await(hook, method, witness, result)
+            return _Watching(_await(hook, method, witness, result), result)
         witness.returned(hook, method, result)
         return result
 
@@ -85,6 +85,35 @@ async def _await(
         raise
     witness.returned(hook, method, answer)
     return answer
+
+
+class _Watching(Generator[Any, Any, Any]):
+    """A coroutine that awaits another: closed before its first step, it closes that one, too.
+
+    Attributes:
+        watched: The coroutine.
+    """
+
+    def __init__(self, watched: Coroutine[Any, Any, Any], awaits: Awaitable[Any]) -> None:
+        self.watched = watched
+        self._awaits = awaits
+
+    def __await__(self) -> "_Watching":
+        return self
+
+    def send(self, value: Any) -> Any:
+        """Go on with a value."""
+        return self.watched.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Go on with an exception."""
+        return self.watched.throw(*error)
+
+    def close(self) -> None:
+        """End both."""
+        self.watched.close()
+        if isinstance(self._awaits, Coroutine):
+            self._awaits.close()
 
 
 class _Steps(Generator[Any, Any, Any]):

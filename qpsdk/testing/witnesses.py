@@ -37,6 +37,7 @@ from qpsdk.testing.watch import (
     waiting,
 )
 from qpsdk.testing.watched import Witness
+from qpsdk.verdicts import UNANSWERED
 
 PATIENCE: Final = 2.0
 """Seconds that a hook has to end when its client has gone."""
@@ -100,8 +101,7 @@ class Judge(Witness):
         about = self._about
         client = about.connection if isinstance(about, Transaction) else about
         if constant is DONE and isinstance(client, Connection) and not client.responses:
-            text = "answered DONE, but the client has no reply: call connection.respond() before"
-            self.problem(hook, text, defined(method))
+            self.problem(hook, UNANSWERED, defined(method))
         if row.value and constant is OK and message is not None and not _fits(row.value, message):
             text = f"answered OK with {message!r:.100}, where {row.value} belongs"
             self.problem(hook, text, defined(method))

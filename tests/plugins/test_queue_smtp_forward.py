@@ -521,7 +521,7 @@ def test_tls(tls: str, trusted: bool, certificate: Path, caplog: pytest.LogCaptu
             assert await reader.readline() == b"STARTTLS\r\n"
             writer.write(b"220 go ahead\r\n")
             await writer.start_tls(context)
-        stream = await fake.connect(Endpoint())
+        stream = await fake.connect(Endpoint(), connect_timeout=5, io_timeout=50)
         if tls == "starttls":
             await stream.read()  # there is no second greeting
         await pump(stream, reader, writer)
