@@ -99,6 +99,25 @@ class TestFile(PluginContract):
 # --8<-- [end:file]
 
 
+def test_a_file_with_words(smtp, tmp_path) -> None:
+    """The words of its line reach it in each of the ways that the page names."""
+    path = tmp_path / "said.py"
+    path.write_text(
+        "from qpsdk import DENY, Plugin\n\n\n"
+        "class Said(Plugin):\n"
+        "    def register(self, qp, seconds, *, reject):\n"
+        "        self.said = f'{seconds} {reject}'\n\n"
+        "    def hook_mail(self, transaction, sender, params):\n"
+        "        return DENY, self.said\n"
+    )
+
+    class Contract(PluginContract):
+        plugin = path, 60, "reject=0"
+
+    for loaded in (plugin(path, 60, reject=0), f"{path} 60 reject=0", Contract().load()):
+        assert str(smtp(loaded).send("hi")) == "550 5.7.1 60 0"
+
+
 # --8<-- [start:forward]
 def test_where_mail_goes(smtp, fake_qmqp) -> None:
     """A message that is not refused arrives at the QMQP server, here a fake one."""
