@@ -214,14 +214,18 @@ listed = sh("qpsdk plugins", PYTHONPATH=installed)
 print("\n".join(line for line in listed.splitlines() if "recipient_limit" in line))
 
 # %% tags=["static"]
-Path("config/plugins").write_text("recipient_limit 2\nrcpt_ok\nqueue/discard\n")
+Path("config/plugins").write_text(
+    "recipient_limit 2\nrcpt_ok\nqueue/qmqp_forward 192.0.2.1\n"
+)
 print(sh("qpsdk order --config config", PYTHONPATH=installed))
 
 # %% [markdown]
 # And this is what whoever runs that host sees, when the line is wrong:
 
 # %% tags=["static"]
-Path("config/plugins").write_text("recipient_limit many\nrcpt_ok\nqueue/discard\n")
+Path("config/plugins").write_text(
+    "recipient_limit many\nrcpt_ok\nqueue/qmqp_forward 192.0.2.1\n"
+)
 print(sh("qpsdk check --config config", PYTHONPATH=installed))
 
 # %% [markdown]

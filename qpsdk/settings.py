@@ -246,7 +246,8 @@ _TABLE: Final = (
     ),
     Setting(
         "plugin_dirs",
-        "Folders in which plugins are looked for, before the bundled and the installed ones.",
+        "Folders in which plugins are looked for, before the bundled and the installed ones; a"
+        " relative one begins at the config directory.",
         str,
         several=True,
         taken_up_by="reload",

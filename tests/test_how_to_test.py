@@ -2,7 +2,11 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # As most who read the page would write it.
 
-from qpsdk import DECLINED, DENY, LOGINFO, OK, Plugin
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from qpsdk import DECLINED, DENY, LOGINFO, OK, Plugin, testing
 from qpsdk.testing import PluginContract, ask, assert_answer, plugin, run
 
 
@@ -11,7 +15,7 @@ class Gone(Plugin):
     """Refuse mail for people who have left."""
 
     def hook_rcpt(self, transaction, recipient, params):
-        if recipient.user == b"bob":
+        if recipient.user.lower() == b"bob":
             self.log(LOGINFO, "bob was asked for")
             return DENY, "Bob no longer works here"
         return DECLINED
@@ -52,6 +56,68 @@ def test_a_dialogue(smtp, log) -> None:
 # --8<-- [end:dialogue]
 
 
+# --8<-- [start:outside]
+def test_outside_pytest() -> None:
+    """The client that the fixture makes, without the fixture."""
+    with testing.smtp(Gone(), Rest()) as client:
+        assert client.send("hi", recipients="bob@example.com").code == 550
+
+
+# --8<-- [end:outside]
+
+
+# --8<-- [start:coroutine]
+def test_in_a_coroutine() -> None:
+    """The same where an event loop runs."""
+
+    async def main():
+        async with testing.smtp(Gone(), Rest()) as client:
+            return await client.send("hi", recipients="bob@example.com")
+
+    assert run(main()).code == 550
+
+
+# --8<-- [end:coroutine]
+
+
+# --8<-- [start:file]
+GONE = Path(__file__).parent / "samples/moving/gone.py"
+
+
+def test_a_file(smtp) -> None:
+    """A plugin that is one file is found by its path."""
+    client = smtp(plugin(GONE))
+    assert client.send("hi", recipients="bob@example.org").code == 550
+
+
+class TestFile(PluginContract):
+    """What holds for every plugin."""
+
+    plugin = GONE
+
+
+# --8<-- [end:file]
+
+
+def test_a_file_with_words(smtp, tmp_path) -> None:
+    """The words of its line reach it in each of the ways that the page names."""
+    path = tmp_path / "said.py"
+    path.write_text(
+        "from qpsdk import DENY, Plugin\n\n\n"
+        "class Said(Plugin):\n"
+        "    def register(self, qp, seconds, *, reject):\n"
+        "        self.said = f'{seconds} {reject}'\n\n"
+        "    def hook_mail(self, transaction, sender, params):\n"
+        "        return DENY, self.said\n"
+    )
+
+    class Contract(PluginContract):
+        plugin = path, 60, "reject=0"
+
+    for loaded in (plugin(path, 60, reject=0), f"{path} 60 reject=0", Contract().load()):
+        assert str(smtp(loaded).send("hi")) == "550 5.7.1 60 0"
+
+
 # --8<-- [start:forward]
 def test_where_mail_goes(smtp, fake_qmqp) -> None:
     """A message that is not refused arrives at the QMQP server, here a fake one."""
@@ -77,3 +143,18 @@ class TestContract(PluginContract):
 
 
 # --8<-- [end:contract]
+
+
+# --8<-- [start:files]
+class TestContractOfFiles(PluginContract):
+    """The contract of a plugin that is given a folder to write to."""
+
+    plugin = "queue/maildir"
+
+    @asynccontextmanager
+    async def loaded(self):
+        with TemporaryDirectory(dir="/tmp") as folder:
+            yield self.load(folder)
+
+
+# --8<-- [end:files]

@@ -256,7 +256,10 @@ def test_a_file_instead(tmp_path: Path) -> None:
 
 
 def test_every_block_is_known() -> None:
-    """The page shows no command that is not run here; `make run` is, with other ports."""
+    """The page shows no command that is not run here; `make run` is, with other ports.
+
+    What is about more than this project is tested in `test_how_to_new_plugin.py`.
+    """
     words = ["make test\n", "class Greylist", "def test_a_new", "def test_a_minute"]
     words += [
         "make test lint",
@@ -266,4 +269,7 @@ def test_every_block_is_known() -> None:
         "--single-file",
     ]
     known = [block(word) for word in words if "```" not in word] + ["greylist_by_domain 60\n"]
+    known += [block("on_error=denysoft"), *(text for text in BLOCKS if "--8<--" in text)]
     assert sorted(known) == sorted(BLOCKS)
+    cut = re.findall(r"^tests/test_how_to_new_plugin\.py:\w+$", PAGE, re.MULTILINE)
+    assert len(cut) == PAGE.count("--8<--") / 2

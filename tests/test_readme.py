@@ -16,7 +16,8 @@ from typing import Any
 from qpsdk.testing import smtp
 from tests.programs import needs
 
-README = Path(__file__).parent.parent.joinpath("README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
@@ -66,6 +67,7 @@ def test_every_block_is_known() -> None:
     """README.md shows nothing that is not run here, but the two make commands."""
     known = {block("sh", "make run"), block("python", "class Gone")}
     known |= {block("sh", "sendmail"), block("sh", "swaks --server"), block("sh", "mkdir")}
+    known |= {block("sh", "qpsdk send"), block("sh", "qpsdk try")}
     assert {text for _, text in BLOCKS} == known
 
 
@@ -95,15 +97,23 @@ def test_send_with_swaks(tmp_path: Path) -> None:
         shell(block("sh", "swaks --server").replace("2525", port), tmp_path)
 
 
+def ours(commands: str) -> str:
+    """The same, with a `qpsdk` that is this tree's."""
+    return commands.replace(".venv/bin/qpsdk", f"PYTHONPATH='{ROOT}' {sys.executable} -m qpsdk")
+
+
 def test_run_your_own(tmp_path: Path) -> None:
-    """The commands of "Run your own" make a host that takes mail and forwards it."""
+    """The commands of "Run your own" make a host that takes mail, forwards it, and logs a denial.
+
+    `check` has nothing to say about it, and `try` shows what its plugin does.
+    """
     ports = [str(free_port()), str(free_port())]
     commands = block("sh", "mkdir").replace("6281", ports[0]).replace("2526", ports[1])
-    commands = commands.replace(".venv/bin/qpsdk", f"{sys.executable} -m qpsdk")
     with subprocess.Popen(
-        ["sh", "-ec", commands],
+        ["sh", "-ec", ours(commands)],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     ) as process:
@@ -111,10 +121,23 @@ def test_run_your_own(tmp_path: Path) -> None:
         try:
             ready = {process.stdout.readline().strip() for _ in ports}
             assert ready == {f"listening on 127.0.0.1:{port}" for port in ports}
-            send = block("sh", "sendmail").replace("2525", ports[1])
-            shell(send, tmp_path)
-            refused = f"! ({send.replace('friend@', 'bob@')}) 2>&1"
-            assert "Bob no longer works here" in shell(refused, tmp_path)
+            send = ours(block("sh", "qpsdk send")).replace("2526", ports[1])
+            assert "550 5.7.1 Bob no longer works here" in shell(f"! {send}", tmp_path)
+            shell(send.replace("bob@", "friend@"), tmp_path)
         finally:
             os.killpg(process.pid, signal.SIGTERM)
-        assert "18:friend@example.com," in process.communicate(timeout=10)[0]
+        shown, logged = process.communicate(timeout=10)
+    assert "18:friend@example.com," in shown
+    assert "gone: rcpt: DENY: Bob no longer works here" in logged
+    check = ".venv/bin/qpsdk check --config mail"
+    assert check in README
+    assert "mail: no errors, no warnings\n" in shell(ours(check), tmp_path)
+    tried = shell(f"! {ours(block('sh', 'qpsdk try'))}", tmp_path)
+    assert "rcpt: gone answered DENY, 'Bob no longer works here'" in tried
+
+
+def test_links() -> None:
+    """What README.md links to in the repository is there."""
+    paths = re.findall(r"\]\(((?!https?:)[^)#]+)", README)
+    assert "docs/how-to/new-plugin.md" in paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []

@@ -65,6 +65,21 @@ def test_index(api: ModuleType) -> None:
     assert "[`Decoder`][qpsdk.netstring.Decoder]" in row
 
 
+def test_types_of_arguments(api: ModuleType) -> None:
+    """What an argument has to be is on the page too, though nobody imports it: all that it has."""
+    page: str = api.markdown(api.PAGES["host"])
+    assert "::: qpsdk.host.Connect\n    options:\n        heading_level: 2\n" in page
+    assert "attributes: [`Connect`][qpsdk.host.Connect], [`RunBlocking`][" in api.index()
+    for of in api.PAGES.values():
+        assert set(of.members) <= set(of.types.split())
+        for path in of.types.split():
+            module, _, name = path.rpartition(".")
+            shown = getattr(importlib.import_module(module), name)
+            assert shown.__doc__
+            for member in of.members.get(path, "").strip("[]").split(", "):
+                assert not member or getattr(shown, member).__doc__
+
+
 def test_docstrings() -> None:
     """A doctest becomes a block of code, and `::` a colon."""
     pytest.importorskip("griffe", reason="the extra docs")

@@ -6,8 +6,8 @@ which page, since an alphabet of fifty names helps nobody to find one.
 
 import importlib
 import importlib.util
-from collections.abc import Iterable
-from types import ModuleType
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Final, NamedTuple
 
 from mkdocs.config.defaults import MkDocsConfig
@@ -26,12 +26,16 @@ class Page(NamedTuple):
         intro: What to know before the names, in a few sentences of Markdown.
         module: Where they are imported from.
         names: Which they are, with blanks between them; none for all that the module has.
+        types: What those are given or have, in full, where nobody needs to import it.
+        members: What is shown of a class in `types`; all of one that is not here.
     """
 
     title: str
     intro: str
     module: str = "qpsdk"
     names: str = ""
+    types: str = ""
+    members: Mapping[str, str] = MappingProxyType({})
 
 
 PAGES: Final = {
@@ -59,6 +63,12 @@ PAGES: Final = {
         "What a plugin may ask of the program that runs it: settings, a clock, connections to"
         " elsewhere. It is `self.qp`. A test lends memory for all of these.",
         names="Host Endpoint Stream Store MemoryStore",
+        types="qpsdk.host.Connect qpsdk.host.RunBlocking qpsdk.config.Config",
+        members={
+            "qpsdk.host.Connect": "[__call__]",
+            "qpsdk.host.RunBlocking": "[__call__]",
+            "qpsdk.config.Config": "[get, value, lines, path, resolve]",
+        },
     ),
     "errors": Page(
         "Errors",
@@ -89,6 +99,7 @@ PAGES: Final = {
         "smtp SyncSMTPClient SMTPClient Step plugin ask assert_answer connection"
         " transaction PluginContract ContractError capture_log Log LogLine Clock"
         " memory_host host RunningHost listening run HangError",
+        "qpsdk.testing.contract.Fake qpsdk.testing.host.Listener",
     ),
     "fakes": Page(
         "Fake servers",
@@ -179,6 +190,9 @@ def markdown(page: Page) -> str:
         lines += [f"::: {page.module}", *_options(members="false", **hidden), ""]
     for name in names_of(page):
         lines += [*_entry(page, name), ""]
+    for path in page.types.split():
+        shown = {"members": page.members[path]} if path in page.members else {}
+        lines += [f"::: {path}", *_options(**shown), ""]
     return "\n".join(lines)
 
 
@@ -216,6 +230,9 @@ def index() -> str:
     lines = []
     for name, page in PAGES.items():
         links = ", ".join(f"[`{n}`][{page.module}.{n}]" for n in names_of(page))
+        if page.types:
+            types = (f"[`{path.rpartition('.')[2]}`][{path}]" for path in page.types.split())
+            links += f"; types of their arguments and attributes: {', '.join(types)}"
         lines.append(f"| [{page.title}](api/{name}.md) | from `{page.module}`: {links} |")
     return "\n".join(["| page | names |", "|---|---|", *lines])
 
