@@ -349,7 +349,7 @@ def _text(path: Path, state: _State) -> str:
     if len(data) > MAX_FILE:
         raise ConfigError(f"larger than {MAX_FILE} bytes", path)
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")  # some editors begin with a mark that says it is UTF-8
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise ConfigError("not UTF-8 text", path, line) from None

@@ -14,6 +14,9 @@ from qpsdk.errors import StoreError
 MAX_ENTRIES: Final = 1_000_000
 """Entries of a store of ours: some 200 MB on disk. Redis has its own limit, ``maxmemory``."""
 
+REST: Final = 1.0
+"""Seconds that a store which failed is not asked, so that not each command waits for it."""
+
 MAX_IN_MEMORY: Final = 100_000
 """Entries of a store in memory, which are some 300 bytes each."""
 

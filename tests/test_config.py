@@ -91,6 +91,12 @@ def test_not_a_directory(name: str, tmp_path: Path) -> None:
     )
 
 
+def test_byte_order_mark(folder: Path) -> None:
+    """The mark that some editors begin with is no part of the first value."""
+    (folder / "rcpthosts").write_bytes("example.com\nexample.org\n".encode("utf-8-sig"))
+    assert Config(folder).get("rcpthosts") == ["example.com", "example.org"]
+
+
 def test_not_utf8(folder: Path) -> None:
     """A file that is not UTF-8 is refused with the line where it is not."""
     (folder / "me").write_bytes("# ü\n# \n".encode() + b"gr\xfc\xdfe\n")

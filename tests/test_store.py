@@ -375,6 +375,7 @@ def test_sqlite_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             await store.get(b"a")
         other.execute("ROLLBACK")
         other.close()
+        monkeypatch.setattr(store, "_rests_until", 0.0)
         try:
             return await store.get(b"a")
         finally:
@@ -562,6 +563,41 @@ def test_wrong_setting(text: str) -> None:
     assert str(caught.value) == (
         "config/store:1: this is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER"
     )
+
+
+def test_sqlite_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While a file is locked not each command waits: the threads are for others, too."""
+    monkeypatch.setattr("qpsdk.server.store.BUSY_TIMEOUT", 0.2)
+
+    async def main() -> None:
+        store = sqlite(tmp_path / "store")
+        await store.set(b"a", b"1", 60)
+        other = sqlite3.connect(tmp_path / "store", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        began = time.monotonic()
+        asked = (store.get(b"a") for _ in range(20))
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        with pytest.raises(StoreError, match="store has just failed"):
+            await store.get(b"a")
+        assert time.monotonic() - began < 2  # 20 of them, one after the other, would take 4
+        assert all(isinstance(answer, StoreError) for answer in answers)
+        other.close()
+        await store.close()
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("redis://127.0.0.1:1?foo=bar", "an option in it is unknown: .*foo"),
+        ("redis://127.0.0.1:1/abc", "/abc: the path of a Redis URL is the number of a database"),
+    ],
+)
+def test_wrong_parts_of_a_url(url: str, problem: str) -> None:
+    """Options and databases that there cannot be are reported at the start, not at each client."""
+    with pytest.raises(ConfigError, match=f"config/store: {problem}.*; write redis://"):
+        chosen(store=url)
 
 
 def test_wrong_url() -> None:

@@ -134,7 +134,7 @@ class Greylisting(RejectMixin):
         if color == b"white":
             if waited < self.white // 10:
                 return True  # to write it each time would double the work of the store
-        elif waited < self.black:
+        elif 0 <= waited < self.black:  # a clock that was set back must not hold mail up
             self.log(LOGINFO, "black: came again after", waited, "s of", self.black)
             return False
         else:

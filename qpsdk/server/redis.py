@@ -3,22 +3,22 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from qpsdk.constants import LOGWARN
 from qpsdk.errors import StoreError
 from qpsdk.log import log
+from qpsdk.store import REST
 
 TIME_LIMIT: Final = 2.0
 """Seconds for one answer: a client's command waits for it."""
-
-REST: Final = 1.0
-"""Seconds that a server which failed is not asked, so that not each command waits so long."""
 
 CONNECTIONS: Final = 20
 """For one process; with more commands at a time, the others wait for one of these."""
@@ -39,15 +39,23 @@ class RedisStore:
         Raises:
             ValueError: It is none.
         """
+        database = urlsplit(url).path.strip("/")
+        if not url.startswith("unix:") and database and not database.isdigit():
+            raise ValueError(f"/{database}: the path of a Redis URL is the number of a database")
         pool = BlockingConnectionPool.from_url(
             url,
             max_connections=CONNECTIONS,
             timeout=TIME_LIMIT,
             socket_connect_timeout=TIME_LIMIT,
+            socket_timeout=TIME_LIMIT,
             # Once, at once: a connection that was kept may be one to a server that was restarted.
             retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         )
         at = pool.connection_kwargs
+        try:
+            pool.connection_class(**at)  # which connects nowhere yet, and knows its options
+        except TypeError as error:
+            raise ValueError(f"an option in it is unknown: {error}") from None
         self._name = at.get("path") or f"{at.get('host', 'localhost')}:{at.get('port', 6379)}"
         self._redis = Redis.from_pool(pool)
         self._rests_until = 0.0
@@ -97,7 +105,7 @@ class RedisStore:
                 return await command(*arguments)
         except ResponseError as error:
             raise StoreError(f"{self._name}: {error}") from None
-        except TimeoutError:
+        except (TimeoutError, RedisTimeoutError):
             problem = f"no answer within {TIME_LIMIT:g} s"
         except (RedisError, OSError) as error:
             problem = str(error)

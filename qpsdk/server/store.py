@@ -5,13 +5,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from time import monotonic
 from typing import Any, Final, TypeVar
 
 from qpsdk.config import Config
 from qpsdk.errors import ConfigError, StoreError
 from qpsdk.host import RunBlocking
 from qpsdk.settings import Settings
-from qpsdk.store import MAX_ENTRIES, MemoryStore, Store, read_count
+from qpsdk.store import MAX_ENTRIES, REST, MemoryStore, Store, read_count
 
 _T = TypeVar("_T")
 
@@ -81,6 +82,7 @@ class SQLiteStore:
         self._lock = threading.Lock()  # of the connection, which one thread at a time uses
         self._connection: sqlite3.Connection | None = None
         self._writes = 0
+        self._rests_until = 0.0
 
     async def open(self) -> None:
         try:
@@ -120,18 +122,25 @@ class SQLiteStore:
 
     async def _run(self, work: Callable[[sqlite3.Connection, float], _T]) -> _T:
         """Do `work` in a thread, as one transaction."""
+        self._check_rest()  # also here, since those that wait have a thread each
         return await self._run_blocking(self._transact, work)  # type: ignore[no-any-return]
 
     def _transact(self, work: Callable[[sqlite3.Connection, float], _T]) -> _T:
-        try:
-            with self._lock:
+        with self._lock:
+            self._check_rest()
+            try:
                 db = self._connection = self._connection or self._connect()
                 # Immediate: what was read here, nobody changes before we have written.
                 db.execute("BEGIN IMMEDIATE")
                 with db:
                     return work(db, self._clock())
-        except (sqlite3.Error, OSError) as error:
-            raise StoreError(f"{self._path}: {_reason(error)}") from error
+            except (sqlite3.Error, OSError) as error:
+                self._rests_until = monotonic() + REST
+                raise StoreError(f"{self._path}: {_reason(error)}") from error
+
+    def _check_rest(self) -> None:
+        if monotonic() < self._rests_until:
+            raise StoreError(f"{self._path} has just failed")
 
     def _connect(self) -> sqlite3.Connection:
         # A key may be somebody's address: not for others to read. SQLite's other files get the

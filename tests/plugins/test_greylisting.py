@@ -78,6 +78,14 @@ def test_black_grey_white() -> None:
     assert fleet.rcpt() == OFF
 
 
+def test_a_clock_that_was_set_back() -> None:
+    """Whoever came while the clock was ahead need not wait until it is there again."""
+    fleet = Fleet()
+    assert fleet.rcpt() == OFF
+    fleet.clock.advance(-86400)
+    assert fleet.rcpt() == TAKEN
+
+
 def test_comes_too_late() -> None:
     """Who does not come again in time is new again."""
     fleet = Fleet("black_timeout=60 grey_timeout=40 white_timeout=50")

@@ -414,6 +414,21 @@ def test_an_early_answer(early: bytes, reply: str, caplog: pytest.LogCaptureFixt
     assert IN_DOUBT not in caplog.text
 
 
+def test_an_answer_with_the_354() -> None:
+    """A 250 that came together with the 354 is no answer to the message, which is refused."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 x\r\n")
+        for reply in (b"250 x\r\n", b"250 x\r\n", b"250 x\r\n", b"354 x\r\n250 early\r\n"):
+            await reader.readline()
+            writer.write(reply)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n.\r\n")
+            writer.write(b"554 rejected\r\n")
+
+    assert send_to(talk) == "452 4.3.0 The next server has answered too early"
+
+
 @pytest.mark.parametrize("where", ["in the midst", "after the dot"])
 def test_a_server_that_stalls(
     where: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch

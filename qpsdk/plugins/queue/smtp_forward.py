@@ -142,6 +142,10 @@ class SMTPForward(Plugin):
         if reply.code != 354:
             return denial(reply)
         assert client.protocol is not None
+        if client.protocol._buffer:  # aiosmtplib has no other name for it
+            # An answer to what was not sent yet: it would be taken for that to the message.
+            writer.transport.abort()
+            return DENYSOFT, "The next server has answered too early"
         answer = asyncio.create_task(client.protocol.read_response())
         sending = asyncio.create_task(self.send_blocks(writer, transaction))
         try:
