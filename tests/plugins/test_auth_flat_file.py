@@ -3,16 +3,19 @@
 import asyncio
 import hashlib
 import hmac
+import os
 import subprocess
 import sys
 from base64 import b64decode, b64encode
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from qpsdk import ConfigError
-from qpsdk.plugins.auth.auth_flat_file import hash_password, is_same
-from qpsdk.testing import SMTPClient, smtp
+from qpsdk import DENY, ConfigError, Connection, Result
+from qpsdk.plugins.auth.auth_flat_file import AuthFlatFile, hash_password, is_same
+from qpsdk.testing import SMTPClient, plugin, smtp
+from qpsdk.testing.smtp import memory_host
 
 # scrypt of "sesame" with n=16384, r=8, p=1, by hashlib: a file written today is read for ever.
 SESAME = (
@@ -163,3 +166,29 @@ def test_who_exists(users: str, hashed: int, user: str, monkeypatch: pytest.Monk
 
     asyncio.run(main())
     assert calls == [b"wrong"] * hashed
+
+
+def test_as_many_at_a_time_as_there_are_processors() -> None:
+    """A flood of guesses takes the memory and the threads of a few."""
+    host = memory_host({"flat_auth_pw": f"ali:{SESAME}"})
+    at_work = most = 0
+
+    async def run_blocking(function: Callable[..., Any], /, *_: Any) -> bool:
+        nonlocal at_work, most
+        assert function is is_same
+        at_work += 1
+        most = max(most, at_work)
+        await asyncio.sleep(0.001)
+        at_work -= 1
+        return False
+
+    host.run_blocking = run_blocking
+    one = plugin("auth/auth_flat_file", qp=host)
+    assert isinstance(one, AuthFlatFile)
+
+    async def main() -> list[Result]:
+        guess = (Connection(), "plain", b"ali", b"wrong", b"", b"")
+        return await asyncio.gather(*(one.hook_auth_plain(*guess) for _ in range(100)))
+
+    assert asyncio.run(main()) == [DENY] * 100
+    assert most == os.cpu_count()

@@ -13,6 +13,7 @@ Let nobody else read the file, and write 1 into `config/tls_before_auth`: PLAIN 
 password as it is.
 """
 
+import asyncio
 import getpass
 import hashlib
 import hmac
@@ -33,6 +34,8 @@ class AuthFlatFile(Plugin):
     def register(self, qp: Host) -> None:
         """Check the setting."""
         self.parse_config("flat_auth_pw", passwords)
+        # More at a time would be no faster: it takes more memory, and threads that others need.
+        self.slots = asyncio.Semaphore(os.cpu_count() or 1)
 
     async def hook_auth_plain(  # noqa: PLR0917 - what the hook gives
         self,
@@ -46,10 +49,11 @@ class AuthFlatFile(Plugin):
         """Compare passwords; in a thread, since to hash one takes its time."""
         users = self.parse_config("flat_auth_pw", passwords)
         stored = users.get(user, "")
-        same = await self.qp.run_blocking(is_same, password, stored)
-        # If one attempt takes long, all do: nobody learns who exists.
-        if not HASHED.fullmatch(stored) and any(map(HASHED.fullmatch, users.values())):
-            await self.qp.run_blocking(is_same, password, NOBODY)
+        async with self.slots:
+            same = await self.qp.run_blocking(is_same, password, stored)
+            # If one attempt takes long, all do: nobody learns who exists.
+            if not HASHED.fullmatch(stored) and any(map(HASHED.fullmatch, users.values())):
+                await self.qp.run_blocking(is_same, password, NOBODY)
         if user not in users:
             return DECLINED
         return OK if same else DENY
