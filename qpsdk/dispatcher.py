@@ -49,13 +49,15 @@ class Work:
     Attributes:
         task: The method at work, if it is one that can be waited for.
         called_off: True once nobody wants its answer any more.
+        late: True once the method at work has had its time.
     """
 
-    __slots__ = ("called_off", "task")
+    __slots__ = ("called_off", "late", "task")
 
     def __init__(self) -> None:
         self.task: asyncio.Future[Any] | None = None
         self.called_off = False
+        self.late = False
 
     def call_off(self) -> None:
         """Cancel the method at work; the hook ends with CancelledError."""
@@ -201,7 +203,8 @@ class Dispatcher:
             result = self._run_blocking(step.method, *arguments)
         loop = asyncio.get_running_loop()
         work.task = task = loop.create_task(_contain(result))
-        limit = loop.call_later(step.time_limit, _time_is_up, loop, step.plugin, task)
+        work.late = False
+        limit = loop.call_later(step.time_limit, _time_is_up, loop, step.plugin, task, work)
         if queued is not None:
             queued.on_hand_over(limit.cancel)
             queued.in_thread = step.blocking
@@ -209,8 +212,10 @@ class Dispatcher:
                 limit.cancel()
         try:
             return await task
-        except asyncio.CancelledError as error:
-            if error.args == (_TIME_IS_UP,):
+        except asyncio.CancelledError:
+            # The exception cannot tell: a limit that the plugin has set itself, and that was over
+            # in the same turn of the loop, may have been the first to cancel.
+            if work.late and not _is_cancelled(work):
                 raise _TimeLimitError(f"took longer than {step.time_limit:g} s") from None
             raise
         finally:
@@ -238,19 +243,22 @@ async def shut_down(plugins: Sequence[Plugin]) -> None:
             else:
                 task.cancel()
                 log(LOGERROR, f"took longer than {SHUTDOWN_LIMIT:g} s")
-        except (Exception, asyncio.CancelledError) as error:
+        except (Exception, asyncio.CancelledError, SystemExit) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
                 raise
             log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
     scene.set(Scene())
 
 
-def _time_is_up(loop: asyncio.AbstractEventLoop, plugin: str, task: asyncio.Task[Any]) -> None:
+def _time_is_up(
+    loop: asyncio.AbstractEventLoop, plugin: str, task: asyncio.Task[Any], work: Work
+) -> None:
     def complain() -> None:
         if not task.done():
             log(LOGERROR, f"{plugin}: does not stop when it is cancelled")
 
-    task.cancel(_TIME_IS_UP)
+    work.late = True
+    task.cancel()
     loop.call_later(PATIENCE, complain)
 
 
@@ -268,7 +276,6 @@ SHUTDOWN_LIMIT: Final = 5.0
 PATIENCE: Final = 5.0
 """Seconds after which a plugin is reported that goes on when it was cancelled."""
 
-_TIME_IS_UP: Final = "the time limit of the hook is over"
 _QUEUE: Final = HOOKS["queue"]
 _HELD_LOOP: Final = (
     "held up all connections for {:.1f} s: make the hook async, or mark it @blocking"

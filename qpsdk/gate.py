@@ -62,6 +62,14 @@ class Gate:
     def leave(self) -> None:
         """Make room for the next."""
         self.inside -= 1
+        self._let_in()
+
+    def set_limit(self, limit: int) -> None:
+        """Have another limit, which may be one for those who wait."""
+        self.limit = limit
+        self._let_in()
+
+    def _let_in(self) -> None:
         while self._waiting and not 0 < self.limit <= self.inside:
             if self._end(next(iter(self._waiting)), True):
                 self.inside += 1

@@ -166,7 +166,7 @@ class Host:
 
     def _set_limits(self) -> None:
         settings = self.settings
-        self.queue_gate.limit = settings.max_forwards
+        self.queue_gate.set_limit(settings.max_forwards)
         self.spool.max_size, self.spool.min_free = settings.max_spool, settings.min_free_disk
 
     def config(self, name: str) -> list[str]:

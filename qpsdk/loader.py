@@ -236,7 +236,7 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
     looked: list[str] = []
     for directory in directories:
         for path in (directory / f"{target}.py", directory / f"{name}.py"):
-            if path.is_file():
+            if os.path.isfile(path):  # a Path raises for a name that is too long, or out of reach
                 return _only_plugin(_import_file(path, line.name), path)
         looked.append(str(path))
     if name in bundled_plugins():

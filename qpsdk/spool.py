@@ -108,9 +108,11 @@ class Spool:
             fd, self._fd = self._fd, -1
             os.close(fd)
         if self._path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                self._path.unlink()
-            self._path = None
+            path, self._path = self._path, None
+            # What cannot be deleted, on a disk that has become read-only, the next start removes:
+            # nobody holds its lock any more.
+            with contextlib.suppress(OSError):
+                path.unlink()
 
     def __enter__(self) -> "Spool":
         return self
@@ -177,6 +179,8 @@ class SpoolDirectory:
         Raises:
             ConfigError: It cannot be made, or others may look into it.
         """
+        if self._remove is not None and not os.path.isdir(str(self._made)):
+            self.close()  # systemd-tmpfiles takes away what was not touched for ten days
         if self._made is None:
             if self._given is not None:
                 self._made = _private_directory(self._given, self._perms)
@@ -210,8 +214,13 @@ class SpoolDirectory:
             fd, name = tempfile.mkstemp(prefix=_PREFIX, dir=self.path)
             # A host that starts just now may take it for left over until it is locked, and has
             # then deleted it.
-            if self._given is None or (_lock(fd) and os.fstat(fd).st_nlink):
-                return fd, Path(name)
+            try:
+                if self._given is None or (_lock(fd) and os.fstat(fd).st_nlink):
+                    return fd, Path(name)
+            except OSError:  # a file system that has no locks
+                os.close(fd)
+                os.unlink(name)
+                raise
             os.close(fd)
 
     def remove_orphans(self) -> int:

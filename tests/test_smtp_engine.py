@@ -679,11 +679,11 @@ def test_refuse_message() -> None:
     first = Reply.make(552, "Header too large", "5.3.4")
     conversation.engine.refuse_message(first)
     conversation.engine.refuse_message(Reply.make(554, "Later reasons do not count"))
-    assert conversation.say(b"C: d\r\n", b"bare\nLF\r\n") == []
+    assert conversation.say(b"C: d\r\n", b"and more\r\n") == []
     assert conversation.say(b".\r\nNOOP\r\n") == ["552 5.3.4 Header too large", "250 2.0.0 OK"]
     assert conversation.events[-3:] == [
         Data(),
-        MessageEnd(21, first),
+        MessageEnd(22, first),
         Noop(b""),
     ]
     conversation.say(b"MAIL FROM:<a@b>\r\nRCPT TO:<c@d>\r\nDATA\r\n")

@@ -150,6 +150,9 @@ class Server:
             grace: Seconds they have for it.
         """
         self.stopping = True
+        for listener in self._listeners:
+            asyncio.get_running_loop().remove_reader(listener.socket)
+        await asyncio.sleep(0)  # asyncio begins nothing that it has accepted for a closed server
         await self._close_listeners()
         await asyncio.sleep(0)  # what was accepted before that begins now, and is stopped too
         for header in list(self._headers):
@@ -220,17 +223,19 @@ class Server:
                 if sys.version_info >= (3, 13):
                     begin = partial(begin, cleanup_socket=False)  # that is for its owner
             new_stream = partial(self._new_stream, listener.tls)
+            endpoint = listener.endpoint
             try:
+                listener.socket.listen(BACKLOG)  # uvloop does not tell that it cannot
                 server = await begin(new_stream, sock=listener.socket, backlog=ACCEPT_AT_A_TURN)
-                listener.socket.listen(BACKLOG)
+                listener.socket.listen(BACKLOG)  # in place of what `begin` has asked for
             except OSError as error:
-                told = f"cannot listen on {listener.endpoint}: {reason(error)}"
+                told = f"cannot listen on {endpoint}: {reason(error)}"
                 raise SetupError(told) from None
             self._servers.append(server)
             if self._loaded.host.settings.proxy_unix and listener.is_for_all:
                 told = "every user of this machine may connect there and say who the client is"
-                log(LOGWARN, f"{listener.endpoint}: {told}; give it a mode such as 0660")
-            self.endpoints.append(listener.endpoint)
+                log(LOGWARN, f"{endpoint}: {told}; give it a mode such as 0660")
+            self.endpoints.append(endpoint)
 
     async def _close_listeners(self) -> None:
         for server in self._servers:
@@ -248,10 +253,16 @@ class Server:
 
     def _accept(self, tls: bool, stream: SocketStream) -> None:
         addresses = socket_addresses(stream.transport)
+        family = stream.transport.get_extra_info("socket").family
+        if not addresses.remote_ip and family != socket.AF_UNIX:
+            # It has gone already, and uvloop cannot say any more who it was. All that it has sent
+            # can still be read, and would pass whatever looks at addresses.
+            stream.abort()
+            return
         host = self._loaded.host
         host.refresh()
         settings = host.settings
-        if not _is_proxy(stream, addresses.remote_ip, settings):
+        if not _is_proxy(addresses.remote_ip, settings):
             self._begin(tls, stream, addresses)
             return
 
@@ -296,7 +307,7 @@ class Server:
         # byte at a time.
         end = 2 * settings.session_timeout + settings.timeout if settings.session_timeout else None
         stream.set_timeout(settings.timeout, end)
-        drive = Drive(session.run(), partial(self._ended, loaded, ip))
+        drive = Drive(session.run(), partial(self._ended, loaded, ip, stream))
         self._sessions[drive] = session
         loaded.clients += 1
         stream.drive_with(drive.wake)
@@ -304,7 +315,14 @@ class Server:
             session.stop()
         drive.wake()
 
-    def _ended(self, loaded: Loaded, ip: str, drive: Drive, error: BaseException | None) -> None:
+    def _ended(
+        self,
+        loaded: Loaded,
+        ip: str,
+        stream: SocketStream,
+        drive: Drive,
+        error: BaseException | None,
+    ) -> None:
         self._admission.release(ip)
         del self._sessions[drive]
         loaded.clients -= 1
@@ -314,16 +332,15 @@ class Server:
         if not self._sessions:
             self._all_ended.set()
         if error is not None:
+            stream.abort()  # it may have failed before it came to that
             log(LOGERROR, f"a session failed: {type(error).__name__}: {error}", error=error)
 
 
-def _is_proxy(stream: SocketStream, ip: str, settings: Settings) -> bool:
-    """Whether a peer has to say for whom it speaks."""
+def _is_proxy(ip: str, settings: Settings) -> bool:
+    """Whether a peer, who has no address on a unix socket, has to say for whom it speaks."""
     if ip:
         return bool(settings.proxy_networks) and ip in settings.proxy_networks
-    # One that has gone already has no address, either.
-    family = stream.transport.get_extra_info("socket").family
-    return settings.proxy_unix and family == socket.AF_UNIX
+    return settings.proxy_unix
 
 
 def _check_tls(host: Host, endpoint: Endpoint) -> None:

@@ -88,7 +88,8 @@ def bind_for_each(endpoint: Endpoint, workers: int) -> list[list[Listener]]:
         found = socket.getaddrinfo(
             endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        families = [(family, address) for family, *_, address in found]
+        # Each once: /etc/hosts may have a name on two lines.
+        families = dict.fromkeys((family, address) for family, *_, address in found)
         bound = [_bind_tcp(family, address, workers) for family, address in families]
     except (OSError, UnicodeError) as error:
         raise cannot_listen(endpoint, error, "--listen") from None

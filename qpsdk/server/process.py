@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGERROR, LOGNOTICE
+from qpsdk.constants import LOGCRIT, LOGERROR, LOGNOTICE
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.log import log
 from qpsdk.server.admission import raise_descriptor_limit
@@ -129,6 +129,9 @@ async def _reload(server: Server, notifier: Notifier) -> None:
     except SetupError as error:
         log(LOGERROR, f"not reloaded, all goes on as before: {error}")
         notifier.kept(str(error))
+    except Exception as error:  # whatever it is, those who are here have nothing to do with it
+        log(LOGCRIT, f"not reloaded: {type(error).__name__}: {error}", error=error)
+        notifier.kept(f"{type(error).__name__}: {error}")
     else:
         log(LOGNOTICE, "reloaded the config and the plugins")
         notifier.ready()

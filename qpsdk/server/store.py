@@ -1,5 +1,6 @@
 """The store on SQLite, for the workers of one machine; and which store the settings name."""
 
+import contextlib
 import os
 import sqlite3
 import threading
@@ -9,7 +10,7 @@ from time import monotonic
 from typing import Any, Final, TypeVar
 
 from qpsdk.config import Config
-from qpsdk.errors import ConfigError, StoreError
+from qpsdk.errors import BusyError, ConfigError, StoreError
 from qpsdk.host import RunBlocking
 from qpsdk.settings import Settings
 from qpsdk.store import MAX_ENTRIES, REST, MemoryStore, Store, read_count
@@ -46,7 +47,12 @@ def new_store(
     """
     kind, _, place = (settings.store or "").partition(":")
     if kind == "sqlite":
-        return SQLiteStore(config.resolve(place), run_blocking, clock)
+        path = config.resolve(place)
+        if path.parent == config.path("store").parent:
+            # All that is there is read as settings, and to close a file takes SQLite's locks away.
+            problem = "no store can be among the settings; write another folder, sqlite:state/NAME"
+            raise ConfigError(problem, config.path("store"))
+        return SQLiteStore(path, run_blocking, clock)
     if kind:
         try:
             from qpsdk.server.redis import RedisStore
@@ -123,7 +129,10 @@ class SQLiteStore:
     async def _run(self, work: Callable[[sqlite3.Connection, float], _T]) -> _T:
         """Do `work` in a thread, as one transaction."""
         self._check_rest()  # also here, since those that wait have a thread each
-        return await self._run_blocking(self._transact, work)  # type: ignore[no-any-return]
+        try:
+            return await self._run_blocking(self._transact, work)  # type: ignore[no-any-return]
+        except BusyError as error:  # which in a hook would put mail off, whatever the plugin wants
+            raise StoreError(f"{self._path}: {error}") from None
 
     def _transact(self, work: Callable[[sqlite3.Connection, float], _T]) -> _T:
         with self._lock:
@@ -145,7 +154,11 @@ class SQLiteStore:
     def _connect(self) -> sqlite3.Connection:
         # A key may be somebody's address: not for others to read. SQLite's other files get the
         # mode of this one.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        # Only a new file: to close one takes away all locks that this process has on it (fcntl(2)),
+        # and after a reload the store of before still has its own.
+        with contextlib.suppress(FileExistsError):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            os.close(os.open(self._path, flags, 0o600))
         db = sqlite3.connect(
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )

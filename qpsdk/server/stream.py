@@ -141,9 +141,10 @@ class SocketStream(asyncio.Protocol):
             self._error = StreamError(str(exc) if exc else "the connection was closed")
         if exc is not None and self._tls is None and not self._lingering:
             self._rescue()
-        self._wake()
+        # Told before it goes on: a session would else take what was rescued for a client's message.
         if exc is not None and self._lost_callback is not None:
             self._lost_callback()
+        self._wake()
 
     def _rescue(self) -> None:
         """Take what had come before a write failed, which the loop does not read any more.
@@ -161,7 +162,9 @@ class SocketStream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
-        self._wake()
+        # Not at once: asyncio is in the middle of writing, and a session that closes there is told
+        # twice that its connection is gone (gh-156512).
+        self._loop.call_soon(self._wake)
 
     # Stream
 
@@ -194,7 +197,10 @@ class SocketStream(asyncio.Protocol):
         if self._error is not None:
             return
         if self._tls is None:
-            self.transport.writelines(blocks)
+            # Not its writelines: in Python 3.12 and 3.13 asyncio's never counts as full
+            # (CVE-2024-12254), and on a lost connection it leaves a writer behind, for which the
+            # next one with this descriptor is not read (gh-136234).
+            self.transport.write(b"".join(blocks))
         else:
             self._encrypt(self._tls, b"".join(blocks))
 
@@ -421,8 +427,15 @@ async def connect(
     loop, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     stream = SocketStream(loop, io_timeout, session_timeout)
+    before, is_over = task.cancelling(), False
+
+    def time_is_up() -> None:
+        nonlocal is_over
+        is_over = True
+        task.cancel()
+
     # What asyncio.timeout does, with less: one connection is made for each message.
-    limit = loop.call_later(connect_timeout, task.cancel, _NO_CONNECTION)
+    limit = loop.call_later(connect_timeout, time_is_up)
     try:
         if endpoint.path:
             await loop.create_unix_connection(lambda: stream, endpoint.path)
@@ -430,16 +443,13 @@ async def connect(
             await loop.create_connection(lambda: stream, endpoint.host, endpoint.port)
     except BaseException as error:
         stream.disown()
-        if isinstance(error, asyncio.CancelledError) and error.args == (_NO_CONNECTION,):
-            if task.uncancel() == 0:
-                told = f"no connection within {connect_timeout:g} s"
-                raise StreamConnectError(told) from None
-        elif isinstance(error, OSError | UnicodeError):
+        # Taken back also where another limit was over in the same moment: that one counts, too.
+        if is_over and task.uncancel() <= before and isinstance(error, asyncio.CancelledError):
+            told = f"no connection within {connect_timeout:g} s"
+            raise StreamConnectError(told) from None
+        if isinstance(error, OSError | UnicodeError):
             raise StreamConnectError(f"cannot connect: {reason(error)}") from error
         raise
     finally:
         limit.cancel()
     return stream
-
-
-_NO_CONNECTION: Final = "the time limit of a connection is over"

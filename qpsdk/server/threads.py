@@ -70,8 +70,11 @@ class Threads:
         with self._changed:
             self._jobs[result] = job
             if len(self._jobs) > self._free and self._threads < self._limit:
-                self._threads += 1
-                Thread(target=self._work, name="qpsdk-blocking", daemon=True).start()
+                try:
+                    Thread(target=self._work, name="qpsdk-blocking", daemon=True).start()
+                    self._threads += 1
+                except RuntimeError:  # the system has none for us; one of ours may come free
+                    pass
             else:
                 self._changed.notify()
 

@@ -135,7 +135,18 @@ class _Supervisor:
         ours, theirs = socket.socketpair()
         # A signal that comes in between would be taken for one to the other process.
         signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no memory or process just now; the others go on meanwhile
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            ours.close()
+            theirs.close()
+            if not self._announced:
+                raise
+            worker.start_at = time.monotonic() + worker.delay
+            told = f"worker {worker.number} cannot start: {error.strerror}"
+            log(LOGERROR, f"{told}; tried again in {worker.delay:g} s")
+            return None
         if pid:
             theirs.close()
             ours.setblocking(False)
@@ -194,12 +205,12 @@ class _Supervisor:
                 worker.hangs_at = time.monotonic() + self._notifier.watchdog
 
     def _ready(self, worker: _Worker) -> None:
+        kept, worker.kept = worker.kept, False  # also of a reload that others have asked it for
         if self._kill_at is not None:  # it was ready as we were told to stop
             return
         if worker is self._reloading:
             self._reloading = None
-            if worker.kept:
-                worker.kept = False
+            if kept:
                 self._to_reload.clear()
                 problem = f"{worker} could not reload: it and those after it go on as before"
                 log(LOGERROR, problem)

@@ -385,7 +385,7 @@ class Engine:
     def _read_message(self, decoder: DataDecoder) -> Event | None:
         if self._message_ended:
             self._message_ended, self._decoder, self._pending = False, None, FINAL_DOT
-            return MessageEnd(decoder.size, self._refusal or self._fault_of(decoder))
+            return MessageEnd(decoder.size, self._judge(decoder))
         data = self._buffer[self._position :] if self._position else self._buffer
         if not data:
             self.unfinished = decoder.has_begun
@@ -397,20 +397,23 @@ class Engine:
         if rest is not None:
             self._message_ended = True
             self.requests += 1
-        if message and self._refusal is None and self._fault_of(decoder) is None:
+        if message and self._judge(decoder) is None:
             return Block(message)
         if rest is not None:
             return self.next_event()
         self.unfinished = True
         return None
 
-    def _fault_of(self, decoder: DataDecoder) -> Reply | None:
-        """What is wrong with a message; of two faults the same one however it was cut."""
+    def _judge(self, decoder: DataDecoder) -> Reply | None:
+        """Why the message is refused, if it is.
+
+        What all of it shows comes first: else it would depend on how it was cut into blocks.
+        """
         if self._is_over(decoder.size):
             return _TOO_LARGE
         if decoder.bare_newline and self.bare_newline == "reject":
             return _BARE_NEWLINE
-        return None
+        return self._refusal
 
     def _is_over(self, size: int) -> bool:
         return 0 < self.limits.message < size

@@ -54,6 +54,9 @@ class Maildir(Plugin):
     @blocking
     def hook_queue(self, transaction: Transaction) -> Result:
         """Write all files into ``tmp``, then link all into ``new``; any failure is DENYSOFT."""
+        if not transaction.recipients:  # a plugin has removed them: it would be stored for nobody
+            self.log(LOGERROR, f"{transaction.id} has no recipients")
+            return DENYSOFT, "Cannot store the message now, try again later"
         files: list[tuple[Path, Path]] = []  # each one in tmp, and where it goes
         try:
             for maildir, recipients in self.maildirs(transaction).items():
