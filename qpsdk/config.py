@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,6 +20,12 @@ T = TypeVar("T")
 
 MAX_FILE: Final = 16 * 1024 * 1024
 """Bytes of a file: what is larger was put there by mistake, and every file is read."""
+
+MAX_INCLUDES: Final = 500
+"""Files that a setting includes, each counted each time: few that include others twice are many."""
+
+MAX_SHOWN: Final = 500
+"""Characters of a value that an error shows."""
 
 QMAIL_CONTROL: Final = "qmail_control"
 """The setting that names qmail's control directory, such as /var/qmail/control."""
@@ -150,6 +157,9 @@ class Config:
         """What is wrong with a value of the setting `name`, or with all of it: with its place."""
         if line is None:
             return ConfigError(text, self.path(name))
+        if len(line.text) > MAX_SHOWN:  # it may be megabytes, and the log is one line
+            for shown in (line.text, repr(line.text)[1:-1]):
+                text = text.replace(shown, f"{line.text[:MAX_SHOWN]!r}"[1:-1] + "...")
         return ConfigError(text, line.included or self.path(name), line.number)
 
     def replaced(self, values: Mapping[str, list[str]], by: str) -> "Config":
@@ -232,15 +242,18 @@ class Config:
             if name not in self._settings:
                 self._paths[name] = path
                 try:
-                    self._settings[name] = list(self._expand(path, ()))
+                    self._settings[name] = list(self._expand(path, (), count(1)))
                 except ConfigError as error:
                     self._settings[name] = error
 
-    def _expand(self, path: Path, trail: tuple[Path, ...]) -> Iterator[Line]:
+    def _expand(
+        self, path: Path, trail: tuple[Path, ...], included: Iterator[int]
+    ) -> Iterator[Line]:
         """The lines of a file, those of the files that it includes in their places.
 
         Args:
             trail: The files whose `$include` has led here.
+            included: Counts the files that the setting includes.
         """
         file = self._file(path)
         if file.error is not None:
@@ -255,11 +268,13 @@ class Config:
             told = ""
             if target in (*trail, path):
                 told = "the file includes itself"
+            elif next(included) > MAX_INCLUDES:
+                told = f"more than {MAX_INCLUDES} files are included, here or before"
             elif found.error is not None and found.error.line is None:  # what it is, not its text
                 told = str(found.error)
             if told:
                 raise ConfigError(f"$include {match[1]}: {told}", path, line.number)
-            yield from self._expand(target, (*trail, path))
+            yield from self._expand(target, (*trail, path), included)
 
     def _file(self, path: Path) -> _File:
         if path not in self._files:

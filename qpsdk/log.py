@@ -141,8 +141,9 @@ def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
         if constant is not OK and constant is not DECLINED:
             problem = f"answered {answer!r:.200}; logging takes OK and DECLINED"
     except (Exception, SystemExit) as caught:
-        error = caught
-        problem = f"failed: {type(error).__name__}: {text_of(error)}"
+        if not isinstance(caught, OSError):  # such as a full disk: where in the code says nothing
+            error = caught
+        problem = f"failed: {type(caught).__name__}: {text_of(caught)}"
     seconds = time.perf_counter() - started
     if not problem and seconds > SLOW:
         problem = f"held up all connections for {seconds:.1f} s"

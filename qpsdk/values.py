@@ -13,6 +13,9 @@ from qpsdk.stream import Endpoint
 MAX_GREETING: Final = 500
 """Octets: a reply line has 512 with its code and line end (RFC 5321, 4.5.3.1.5)."""
 
+MAX_DIGITS: Final = 15
+"""Of a number: a float holds all of these, and any loop can wait so many seconds."""
+
 _HOST_NAME: Final = re.compile(r"[A-Za-z0-9._:\[\]-]{1,255}")
 _PERMS: Final = re.compile(r"0?[0-7]{3}")
 _STORE: Final = re.compile(r"sqlite:.+|(?:redis|rediss|unix)://.+")
@@ -47,25 +50,38 @@ def full_greeting(me: str, text: str) -> str:
     return text if re.search(r"\bESMTP\b", text) else f"{text} ESMTP"
 
 
+def _digits(text: str) -> int | None:
+    """The number that a text is; None if it is none.
+
+    Raises:
+        ValueError: It is larger than any clock can wait.
+    """
+    if not text.isascii() or not text.isdigit():
+        return None
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"{text!r} is too large; write {MAX_DIGITS} digits at most")
+    return int(text)
+
+
 def read_bytes(text: str) -> int:
     """A number of bytes."""
-    if not text.isascii() or not text.isdigit():
+    if (number := _digits(text)) is None:
         raise ValueError(f"{text!r} is no number of bytes; write one such as 10485760")
-    return int(text)
+    return number
 
 
 def read_number(text: str) -> int:
     """A number; 0 for no limit."""
-    if not text.isascii() or not text.isdigit():
+    if (number := _digits(text)) is None:
         raise ValueError(f"{text!r} is no number; write one such as 100, or 0 for no limit")
-    return int(text)
+    return number
 
 
 def read_positive(text: str) -> int:
     """A number of at least 1."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
+    if not (number := _digits(text)):
         raise ValueError(f"{text!r} is no number of at least 1; write one such as 100")
-    return int(text)
+    return number
 
 
 def read_network(text: str) -> str:
@@ -81,9 +97,9 @@ def read_proxy(text: str) -> str:
 
 def read_seconds(text: str) -> float:
     """A number of seconds."""
-    if not text.isascii() or not text.isdigit() or int(text) == 0:
+    if not (number := _digits(text)):
         raise ValueError(f"{text!r} is no number of seconds; write one such as 300")
-    return float(text)
+    return float(number)
 
 
 def read_address(text: str) -> str:

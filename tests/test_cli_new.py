@@ -206,3 +206,11 @@ def test_update_refuses(tmp_path: Path) -> None:
     result = run(tmp_path, "update")
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr == "qpsdk: .: not in a project that `qpsdk new` has made\n"
+
+
+@pytest.mark.parametrize("option", ["--yes", "--single-file"])
+def test_folder_that_takes_nothing(option: str, tmp_path: Path) -> None:
+    """A folder where nothing can be made is told in one line."""
+    done = run(tmp_path, "new", "long-gone", option, "--dir", "/proc")
+    told = "qpsdk: /proc: cannot be written to: No such file or directory\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)

@@ -74,6 +74,18 @@ def test_no_answer() -> None:
         (["--server", "a b"], "--server: 'a b' is no address; write HOST:PORT"),
         (["--from", "a\nb"], "--from, --to, --helo: each is one line"),
         (["--helo", "a\nb"], "--from, --to, --helo: each is one line"),
+        (
+            ["--from", "\udcff@example.com"],
+            "--from, --to, --helo: '\\udcff@example.com' is not UTF",
+        ),
+        (["--to", "\udcff@example.com"], "--from, --to, --helo: '\\udcff@example.com' is not UTF"),
+        (["--helo", "grüße.example"], "--helo: 'grüße.example' is no name; write one such as"),
+        (["--helo", ""], "--helo: '' is no name; write one such as client.example.org"),
+        (["--helo", "a b"], "--helo: 'a b' is no name; write one such as client.example.org"),
+        (["--timeout", "-1"], "--timeout: -1: write a number of seconds above 0, 86400 at most"),
+        (["--timeout", "0"], "--timeout: 0: write a number of seconds above 0, 86400 at most"),
+        (["--timeout", "nan"], "--timeout: nan: write a number of seconds above 0, 86400 at"),
+        (["--timeout", "1e300"], "--timeout: 1e+300: write a number of seconds above 0, 86400"),
         (["/no/file"], "/no/file: No such file or directory"),
     ],
 )

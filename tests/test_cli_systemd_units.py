@@ -1,5 +1,6 @@
 """`qpsdk systemd-units`: the units, which systemd itself reads and judges."""
 
+import os
 import re
 import subprocess
 import sys
@@ -31,6 +32,13 @@ def write(config: Path, folder: Path, *options: str, listen: str = LISTEN) -> li
     result = CliRunner().invoke(app, words, catch_exceptions=False)
     assert result.exit_code == 0
     return [Path(line) for line in result.stdout.splitlines()]
+
+
+def test_path_that_is_no_utf8(tmp_path: Path, folder: Path) -> None:
+    """A config directory may have any name; the unit has the same bytes."""
+    config = tmp_path / os.fsdecode(b"\xff")
+    write(config, folder)
+    assert b"--config " + b'"%b"' % bytes(config) in (folder / "qpsdk.service").read_bytes()
 
 
 def test_units(tmp_path: Path, folder: Path) -> None:

@@ -191,12 +191,12 @@ def test_value_in_an_included_file(folder: Path) -> None:
         Config(folder).parse_all("listen", int)
     assert str(refusal.value).startswith(f"{folder}/listen:1: invalid")
     with pytest.raises(ConfigError) as refusal:
-        Config(folder).parse_all("listen", _not_nowhere)
+        Config(folder).parse_all("listen", _no_place)
     assert str(refusal.value) == f"{folder}/more:3: not nowhere"
     assert (refusal.value.path, refusal.value.line) == (folder / "more", 3)
 
 
-def _not_nowhere(text: str) -> str:
+def _no_place(text: str) -> str:
     if text == "nowhere":
         raise ValueError("not nowhere")
     return text
@@ -224,6 +224,34 @@ def test_wrong_include(files: dict[str, str], told: str, folder: Path) -> None:
     with pytest.raises(ConfigError) as refusal:
         Config(folder).get("x")
     assert str(refusal.value) == told.format(f=folder, p=folder.parent)
+
+
+def test_includes_without_end(folder: Path) -> None:
+    """Files that include each other twice are many soon: that is told, and not waited for."""
+    for number in range(40):
+        (folder / f"x{number}").write_text(f"$include x{number + 1}\n" * 2)
+    (folder / "x40").write_text("")
+    config = Config(folder)
+    with pytest.raises(ConfigError, match=r"^\S+:\d: \$include x\d+: more than 500 files are incl"):
+        config.get("x0")
+    assert config.get("x38") == []
+    (folder / "y").write_text("$include z\n" * 500)
+    (folder / "z").write_text("a value")
+    assert len(Config(folder).get("y")) == 500
+
+
+@pytest.mark.parametrize(("letter", "shown"), [("a", "a"), ("\u200b", "\\u200b")], ids=ascii)
+def test_long_value(letter: str, shown: str) -> None:
+    """Of a value of megabytes an error shows the beginning, and still what would be right."""
+    config = Config({"x": letter * 1_000_000})
+    with pytest.raises(ConfigError) as refusal:
+        config.parse("x", no_place, "")
+    assert str(refusal.value) == f"config/x:1: {shown * 500}... is no place; write another"
+
+
+def no_place(text: str) -> str:
+    """Refuses all values as those of the settings are refused."""
+    raise ValueError(f"{text!r} is no place; write another".replace("'", ""))
 
 
 # Files that are no settings

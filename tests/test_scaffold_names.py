@@ -35,6 +35,8 @@ WORDS = "is not made of words of a-z and 0-9, joined by dashes, with a letter in
         ("Class", "class-plugin", WORDS),
         ("email", "email-plugin", "is a word or module of Python's own"),
         ("lambda", "lambda-plugin", "is a word or module of Python's own"),
+        ("none", "none-plugin", "is a word or module of Python's own"),
+        ("true", "true-plugin", "is a word or module of Python's own"),
         ("rcpt-ok", "rcpt-ok-plugin", "is a plugin that comes with qpsdk"),
         ("qpsdk", "qpsdk-plugin", "is the name of another package"),
         ("tests", "tests-plugin", "is the name of another package"),

@@ -86,6 +86,18 @@ def test_pipe(count: int) -> None:
     assert message == (MESSAGE * count).replace(b"\r\n", b"\n") + b"\n"
 
 
+def test_path_of_a_pipe(tmp_path: Path) -> None:
+    """So does what a path names that can be read only once."""
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+    writer = threading.Thread(target=path.write_bytes, args=(MESSAGE,))
+    writer.start()
+    try:
+        assert sent(path).message == LF_MESSAGE
+    finally:
+        writer.join(20)
+
+
 def test_text_is_no_message() -> None:
     """A str is refused: it could be meant as a path or as a message."""
     with pytest.raises(TypeError, match=r"a message is bytes, a path .*, not 'Subject: hi"):

@@ -126,6 +126,8 @@ GREETING = "is no greeting; write up to 500 printable ASCII characters"
 ADDRESS = "is no address; write HOST:PORT, [V6]:PORT or unix:PATH"
 METRICS = "is no address; write one such as 127.0.0.1:9100"
 
+DIGITS = "is too large; write 15 digits at most"
+
 WRONG = [
     ("me", "my host", HOST),
     ("me", "mx;example", HOST),
@@ -133,6 +135,11 @@ WRONG = [
     ("me", "a" * 256, HOST),
     ("databytes", "10M", BYTES),
     ("databytes", "-1", BYTES),
+    ("session_timeout", "9" * 16, DIGITS),
+    ("max_commands", "1" * 400, DIGITS),
+    ("max_recipients", "1" * 400, DIGITS),
+    ("databytes", "1" * 400, DIGITS),
+    ("timeout", "1" * 400, DIGITS),
     ("databytes", "\u00b2", BYTES),
     ("size_threshold", "64k", BYTES),
     ("bare_newline", "Reject", "is not known; write reject or normalize"),

@@ -17,6 +17,7 @@ from qpsdk.cli import (
     try_,
 )
 from qpsdk.cli.app import app
+from qpsdk.cli.streams import standard_streams
 from qpsdk.errors import SetupError
 
 __all__ = [
@@ -40,7 +41,8 @@ __all__ = [
 def main() -> None:
     """Run the command. A wrong set-up is reported in one line, with exit status 2."""
     try:
-        app()
+        with standard_streams():
+            app()
     except SetupError as error:
         print(f"qpsdk: {error}", file=sys.stderr)
         sys.exit(2)

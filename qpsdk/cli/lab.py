@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from qpsdk.cli.app import app
+from qpsdk.cli.show import directory
 from qpsdk.config import Config
 from qpsdk.errors import SetupError
 from qpsdk.settings import Settings
@@ -60,8 +61,10 @@ def lab_(
     config: Annotated[
         Path | None,
         typer.Option(
+            parser=directory,
+            metavar="DIR",
             help="The config directory of the host; else a sample, which takes mail for"
-            " example.com and forwards it."
+            " example.com and forwards it.",
         ),
     ] = None,
     site: Annotated[

@@ -50,12 +50,19 @@ def new(  # noqa: PLR0917 - Typer gives all of them by name
     hooks = tuple(dict.fromkeys(known_hook(text).name for text in hook or ()))
     source = project.installed_from() if qpsdk is None else project.requirement(qpsdk)
     answers = project.Answers(Names.of(name), description, author, hooks or None, source)
-    if single_file:
-        _say_next_of_file(single.single_file(answers, dir_))
-        return
-    if not yes and not sys.stdin.isatty():
+    if not single_file and not yes and not sys.stdin.isatty():
         raise SetupError("there is no terminal to ask at; --yes asks nothing")
-    _say_next(project.new(answers, dir_, ask=not yes), source)
+    try:
+        if single_file:
+            made = single.single_file(answers, dir_)
+        else:
+            made = project.new(answers, dir_, ask=not yes)
+    except OSError as error:
+        raise SetupError(f"{dir_}: cannot be written to: {error.strerror or error}") from None
+    if single_file:
+        _say_next_of_file(made)
+    else:
+        _say_next(made, source)
 
 
 @app.command()

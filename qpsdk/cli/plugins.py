@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from qpsdk.cli.app import app
-from qpsdk.cli.show import line_options, table
+from qpsdk.cli.show import directory, line_options, table
 from qpsdk.config import Config
 from qpsdk.errors import PluginError, SetupError
 from qpsdk.hooks import HOOKS
@@ -26,6 +26,7 @@ def plugins(
     config: Annotated[
         Path | None,
         typer.Option(
+            parser=directory,
             envvar="QPSDK_CONFIG",
             metavar="DIR",
             help="A config directory: the plugins in its plugin_dirs are listed, too.",

@@ -4,11 +4,12 @@ import smtplib
 import sys
 from email.utils import formatdate, make_msgid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from qpsdk.cli.app import app
+from qpsdk.cli.show import check_said
 from qpsdk.errors import SetupError
 from qpsdk.log import escape
 from qpsdk.stream import Endpoint
@@ -18,6 +19,9 @@ TEMPORARY = 75
 
 PERMANENT = 100
 """And for "never", as qmail's programs say it."""
+
+MAX_TIMEOUT: Final = 24 * 60 * 60
+"""Seconds; sockets take no number that is much larger."""
 
 
 @app.command()
@@ -55,8 +59,12 @@ def send(
         raise SetupError(f"--server: {error}") from None
     if host.path:
         raise SetupError(f"--server: {server!r} is no TCP address; write HOST:PORT or [V6]:PORT")
-    if any("\r" in word or "\n" in word for word in [sender, *recipients, helo]):
-        raise SetupError("--from, --to, --helo: each is one line")
+    check_said(sender, *recipients, helo)
+    if not helo.isascii() or not helo.isprintable() or len(helo.split()) != 1:
+        raise SetupError(f"--helo: {helo!r} is no name; write one such as client.example.org")
+    if not 0 < timeout <= MAX_TIMEOUT:
+        told = f"write a number of seconds above 0, {MAX_TIMEOUT} at most"
+        raise SetupError(f"--timeout: {timeout:g}: {told}")
     try:
         if file is None:
             message_id = make_msgid(domain=helo)

@@ -1,4 +1,4 @@
-"""What the commands share: the option --config, tables, and the options of a plugin's line."""
+"""What the commands share: --config, tables, what is said to a host, options of a plugin's line."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -11,18 +11,47 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from qpsdk.errors import SetupError
 from qpsdk.plugin import LINE_OPTIONS, LineOption
+
+
+def directory(text: str) -> Path:
+    """The path of a config directory.
+
+    Raises:
+        SetupError: It is empty, as of a variable of a shell that is not set.
+    """
+    if not text:
+        raise SetupError("--config: the path is empty; write . for the current folder")
+    return Path(text)
+
 
 ConfigDirectory = Annotated[
     Path,
     typer.Option(
         "--config",
+        parser=directory,
         envvar="QPSDK_CONFIG",
         metavar="DIR",
         help="The config directory: one file a setting.",
         show_default=False,
     ),
 ]
+
+
+def check_said(*words: str) -> None:
+    """Check what --from, --to and --helo name: each becomes a part of one line to a host.
+
+    Raises:
+        SetupError: One cannot.
+    """
+    for word in words:
+        if "\r" in word or "\n" in word:
+            raise SetupError(f"--from, --to, --helo: each is one line, not {word!r:.80}")
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise SetupError(f"--from, --to, --helo: {word!r:.80} is not UTF-8") from None
 
 
 def line_options(options: Iterable[LineOption] = LINE_OPTIONS) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """`qpsdk systemd-units`."""
 
+import os
 import sys
 from ipaddress import ip_address
 from pathlib import Path
@@ -151,7 +152,7 @@ def _write(folder: Path, units: dict[str, str]) -> None:
     for name, text in units.items():
         path = folder / name
         try:
-            path.write_text(text)
+            path.write_bytes(os.fsencode(text))  # a path in it need not be UTF-8
         except OSError as error:
             raise ConfigError(f"cannot be written: {error.strerror}", path) from None
         print(path)

@@ -7,6 +7,7 @@ import typer
 from rich.console import Console
 
 from qpsdk.cli.app import app
+from qpsdk.cli.show import check_said, directory
 from qpsdk.constants import LogLevel
 from qpsdk.errors import SetupError
 
@@ -44,6 +45,7 @@ def try_(  # noqa: PLR0917 - each is an option
     config: Annotated[
         Path | None,
         typer.Option(
+            parser=directory,
             envvar="QPSDK_CONFIG",
             metavar="DIR",
             help="A config directory: settings for the plugin, or without one all of its plugins.",
@@ -77,6 +79,7 @@ def try_(  # noqa: PLR0917 - each is an option
         level = LogLevel.parse(loglevel)
     except ValueError as error:
         raise SetupError(f"--loglevel: {error}") from None
+    check_said(sender, *(to or ()), helo)
     envelope = trial.Envelope(sender, to or ["recipient@example.com"], helo, ip, relay, tls)
     tried = trial.Trial(Console(highlight=False, soft_wrap=True), level, post_mortem=post_mortem)
     tried.load(plugin, words or [], config, may_connect=connect)

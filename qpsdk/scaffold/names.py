@@ -43,7 +43,11 @@ class Names(NamedTuple):
             remedy = _nearest(name)
             told = f"such as greylist-by-domain: {name!r}" if not remedy else f"{remedy}: {name!r}"
             raise SetupError(f"name a project {told} {fault}")
-        return cls(name, name.replace("-", "_"), "".join(w.capitalize() for w in name.split("-")))
+        return cls(name, name.replace("-", "_"), _class_name(name))
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-"))
 
 
 def _fault(name: str) -> str | None:
@@ -53,7 +57,9 @@ def _fault(name: str) -> str | None:
     if len(name) > MAX_LENGTH:
         return f"is longer than {MAX_LENGTH} letters"
     package = name.replace("-", "_")
-    if keyword.iskeyword(package) or package in sys.stdlib_module_names:
+    # A class cannot be called True, either.
+    words = {package, _class_name(name)}
+    if any(map(keyword.iskeyword, words)) or package in sys.stdlib_module_names:
         return "is a word or module of Python's own"
     if package in bundled_plugins():
         return "is a plugin that comes with qpsdk"

@@ -130,8 +130,9 @@ def _opened(message: AnyMessage) -> Iterator[IO[bytes]]:
     if isinstance(message, bytes):
         yield io.BytesIO(message)
     elif isinstance(message, os.PathLike):
-        with open(message, "rb", buffering=0) as file:
-            yield file
+        # A path may name a pipe: /dev/stdin, or what a shell writes for <(command).
+        with open(message, "rb", buffering=0) as file, _opened(file) as opened:
+            yield opened
     elif message.seekable():
         yield message
     else:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from qpsdk import OK, Plugin, PluginError, Transaction
 from qpsdk.loader import PluginLine, load_one
-from qpsdk.plugins.queue.maildir import Maildir, safe
+from qpsdk.plugins.queue.maildir import Maildir, expand, safe
 from qpsdk.testing import smtp
 from qpsdk.testing.smtp import memory_host
 
@@ -191,6 +191,16 @@ def test_no_address_leads_elsewhere(tmp_path: Path, recipient: str, folder: str 
         return
     assert reply == "250 2.0.0 Stored"
     assert files(tmp_path) == [f"base/{folder}/new"]
+
+
+def test_long_names(tmp_path: Path) -> None:
+    """A name that no folder can have is cut, and still nobody else's."""
+    for local in ("/" * 86, "/" * 85 + "$"):
+        assert send(f"{tmp_path} %d/%l", f"{local}@example.com") == "250 2.0.0 Stored"
+    names = [path.name for path in (tmp_path / "example.com").iterdir()]
+    assert len(names) == 2
+    assert all(re.fullmatch("(%2F){13}%%%[0-9a-f]{64}", name) for name in names)
+    assert expand("x%l", "a" * 254, "") == "x" + "a" * 254
 
 
 def test_utf8(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ In `config/plugins`::
 
 The second word gives each recipient a folder below the first: ``%l`` is its local part, ``%d`` its
 domain in lower case, ``%a`` (in qpsmtpd ``%u``) the address. What could lead elsewhere is written
-as ``%2F``. Folders are made as needed, with mode 0700; what is above the first word is never made,
-so that a disk that is not mounted is a temporary failure. Which recipients there are is for other
-plugins to say. The steps are those of https://cr.yp.to/proto/maildir.html.
+as ``%2F``; a name of more than 255 bytes is cut, and ends in its SHA-256. Folders are made as
+needed, with mode 0700; what is above the first word is never made, so that a disk that is not
+mounted is a temporary failure. Which recipients there are is for other plugins to say. The steps
+are those of https://cr.yp.to/proto/maildir.html.
 """
 
 import itertools
@@ -17,6 +18,7 @@ import os
 import re
 import socket
 from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote_from_bytes
@@ -33,6 +35,9 @@ from qpsdk import (
     Transaction,
     blocking,
 )
+
+MAX_NAME = 255
+"""Bytes of a file's name, on most file systems."""
 
 
 class Maildir(Plugin):
@@ -96,9 +101,20 @@ class Maildir(Plugin):
 
 
 def expand(pattern: str, local: str, domain: str) -> str:
-    """The pattern with an address in it."""
+    """The pattern with an address in it.
+
+    >>> len(expand("%d/%l", "%2F" * 86, "example.com"))
+    118
+    """
     words = {"%l": local, "%d": domain, "%a": f"{local}@{domain}", "%u": f"{local}@{domain}"}
-    return re.sub("%[ldau]", lambda found: words[found[0]], pattern)
+    path = re.sub("%[ldau]", lambda found: words[found[0]], pattern)
+    return "/".join(map(short, path.split("/")))
+
+
+def short(name: str) -> str:
+    """A name that a folder can have, and that no other address gets: `safe` writes no ``%%``."""
+    data = os.fsencode(name)
+    return name if len(data) <= MAX_NAME else f"{name[:40]}%%{sha256(data).hexdigest()}"
 
 
 def safe(word: bytes) -> str:
