@@ -96,7 +96,6 @@ class Session:
         self._observer = observer
         self._stopping = False  # the host would like to stop
         self._reading = False  # waiting for the client
-        self._quits = False  # the client has said that it is done
         self._messages = 0
 
     @property
@@ -225,9 +224,7 @@ class Session:
         if self._verdicts.lost:
             self._stream.abort()
         else:
-            # Behind QUIT nothing more comes; under TLS there is the end of that.
-            linger = not self._quits or self.connection.tls is not None
-            await self._stream.finish(linger=linger)
+            await self._stream.finish()
         if "post_connection" in self._hooks:
             await self._ask("post_connection", self.connection, self.connection)
         self._log(LOGDEBUG, "connection closed")
@@ -459,7 +456,7 @@ class Session:
 
     async def _quit(self, _: Quit) -> None:
         self._answer("quit", await self._ask("quit", self.connection, self.connection))
-        self._quits = self._verdicts.closing = True
+        self._verdicts.closing = True
 
     def _transaction(self) -> Transaction:
         transaction = self.connection.transaction

@@ -188,16 +188,12 @@ class Stream(Protocol):
         """
         ...
 
-    async def finish(self, *, linger: bool = True) -> None:
+    async def finish(self) -> None:
         """Close so that the peer gets all that was queued.
 
         Our side is ended, what the peer still sends is read and dropped, within bounds of
         time and bytes, then the connection is closed. Closing at once with input unread would
         turn into a reset, which can eat our last reply on its way. Raises nothing.
-
-        Args:
-            linger: False where the peer has said that it is done, so that nothing more is to come
-                and nothing is waited for.
         """
         ...
 

@@ -242,3 +242,29 @@ def test_inherited_what_does_not_listen() -> None:
     with one, other, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
         for wrong in (one, datagrams):
             assert hand_over(wrong) == [f"{told} Accept=no in the socket unit", ""]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_address_is_taken_at_once(workers: int) -> None:
+    """Another host cannot have an address while the first one still loads its plugins."""
+    rows = bind_for_each(Endpoint("127.0.0.1", 0), workers)
+    try:
+        with pytest.raises(SetupError, match="Address already in use"):
+            bind_for_each(rows[0][0].endpoint, workers)
+    finally:
+        for (listener,) in rows:
+            listener.close()
+
+
+def test_another_socket_at_our_path(tmp_path: Path) -> None:
+    """A unix socket is taken at once, and whoever closes leaves what another has put there."""
+    path = tmp_path / "s"
+    (listener,) = bind(Endpoint(path=str(path)))
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+    path.rename(tmp_path / "away")
+    (other,) = bind(Endpoint(path=str(path)))
+    listener.close()
+    assert path.exists()
+    other.close()
+    assert not path.exists()

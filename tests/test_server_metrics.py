@@ -24,10 +24,10 @@ from tests.programs import last_word_without
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
 
-def get(at: Endpoint, path: str, method: str = "GET") -> tuple[int, str]:
+def get(at: Endpoint, path: str, method: str = "GET", accept: str = "*/*") -> tuple[int, str]:
     """The status and text of a page."""
     client = http.client.HTTPConnection(at.host, at.port, timeout=20)
-    client.request(method, path)
+    client.request(method, path, headers={"Accept": accept})
     response = client.getresponse()
     text = response.read().decode()
     client.close()
@@ -137,6 +137,16 @@ def test_other_pages() -> None:
     assert served(lambda at: get(at, "/metrics", "DELETE"))[0] == 405
 
 
+def test_wrong_accept(capfd: pytest.CaptureFixture[str]) -> None:
+    """A version that cannot be read in Accept is as good as none: the page is there."""
+
+    accept = "text/plain;version=a.b.c"
+    status, text = served(lambda at: get(at, "/metrics", accept=accept))
+    assert status == 200
+    assert "qpsdk_connections_total" in text
+    assert capfd.readouterr().err == ""
+
+
 def test_v6() -> None:
     """It can be an address of IPv6."""
     assert served(lambda at: get(at, "/healthz"), at=Endpoint("::1", 0)) == (200, "ready\n")
@@ -210,6 +220,13 @@ def test_workers(tmp_path: Path) -> None:
         # The port of the second worker is taken, that of the first is not.
         with pytest.raises(SetupError, match=f"cannot listen on 127.0.0.1:{port}: "):
             asyncio.run(main())
+
+
+def test_no_port_is_left(tmp_path: Path) -> None:
+    """A worker whose port would be none says so, and what to change."""
+    host = new_host(Config({"metrics": "127.0.0.1:65535", "spool_dir": str(tmp_path)}))
+    with pytest.raises(SetupError, match="worker 2 would be 65536, and 65535 is the last; name a"):
+        watched(Server(host, []), worker=1)
 
 
 def test_off(tmp_path: Path) -> None:

@@ -281,19 +281,6 @@ def test_finish_delivers_the_last_words(run: Callable[[Awaitable[None]], None]) 
     run(main())
 
 
-def test_finish_without_waiting(run: Callable[[Awaitable[None]], None]) -> None:
-    """Where the peer has said that it is done, it gets the last words and nobody waits for it."""
-
-    async def main() -> None:
-        async with connected() as (stream, peer):
-            stream.write(b"221 bye\r\n")
-            await asyncio.wait_for(stream.finish(linger=False), 1)
-            assert await receive(peer) == b"221 bye\r\n"
-            assert await receive(peer) == b""
-
-    run(main())
-
-
 def test_connect(run: Callable[[Awaitable[None]], None], tmp_path: Path) -> None:
     """Connects to names, addresses and unix sockets."""
 

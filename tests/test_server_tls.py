@@ -43,9 +43,11 @@ async def starting(stream: SocketStream, context: ssl.SSLContext) -> asyncio.Tas
 
 
 @asynccontextmanager
-async def encrypted(certificate: Certificate) -> AsyncIterator[tuple[SocketStream, TLSPeer]]:
+async def encrypted(
+    certificate: Certificate, io_timeout: float = 10.0
+) -> AsyncIterator[tuple[SocketStream, TLSPeer]]:
     """A stream that has started TLS, and its client."""
-    async with connected() as (stream, peer):
+    async with connected(io_timeout) as (stream, peer):
         client = TLSPeer(peer, certificate.client_context())
         started = await starting(stream, certificate.server_context())
         await client.handshake()
@@ -328,6 +330,59 @@ def test_handshake_time_limit(run: Run, certificate: Certificate) -> None:
         async with connected() as (stream, _):
             with pytest.raises(StreamTimeoutError, match=r"no TLS handshake within 0\.1 s"):
                 await stream.start_tls(certificate.server_context(), 0.1)
+
+    run(main())
+
+
+def test_a_dripped_record_is_silence(run: Run, certificate: Certificate) -> None:
+    """Bytes of a record that never ends are no progress: the time limit holds as without TLS."""
+
+    async def drip(peer: socket.socket) -> None:
+        for byte in b"\x17\x03\x03\x40\x00" + bytes(100):  # of 16 KB of data
+            await asyncio.get_running_loop().sock_sendall(peer, bytes([byte]))
+            await asyncio.sleep(0.05)
+
+    async def main() -> None:
+        async with encrypted(certificate, io_timeout=0.4) as (stream, client):
+            dripping = asyncio.ensure_future(drip(client.socket))
+            with pytest.raises(StreamTimeoutError, match=r"no progress for 0\.4 s"):
+                await asyncio.wait_for(stream.read(), 3)
+            dripping.cancel()
+
+    run(main())
+
+
+class Answering(TLSLayer):
+    """Has an answer as long as what came, as OpenSSL has to each KeyUpdate that asks for one."""
+
+    __slots__ = ("_answer",)
+
+    def receive(self, records: bytes) -> bytes:
+        self._answer = bytes(len(records))
+        return b""
+
+    def data_to_send(self) -> bytes:
+        return self._answer
+
+
+def test_answers_of_tls_that_nobody_takes(run: Run, certificate: Certificate) -> None:
+    """A peer that has TLS answer and takes nothing is held up, and is silent for the time limit."""
+    total = 40_000_000  # more than the kernel holds
+
+    async def main() -> None:
+        async with connected(io_timeout=0.4) as (stream, peer):
+            stream._tls = Answering(certificate.server_context())
+            sending = asyncio.ensure_future(
+                asyncio.get_running_loop().sock_sendall(peer, bytes(total))
+            )
+            with pytest.raises(StreamTimeoutError):
+                await asyncio.wait_for(stream.read(), 10)
+            assert not sending.done()
+            assert stream.transport.get_write_buffer_size() < 1_000_000
+            left = total
+            while left:  # the peer takes it after all: all goes on
+                left -= len(await receive(peer))
+            await sending
 
     run(main())
 

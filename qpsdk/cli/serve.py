@@ -1,6 +1,8 @@
 """`qpsdk serve`."""
 
-from typing import Annotated
+import contextlib
+import os
+from typing import Annotated, Final
 
 import typer
 
@@ -9,6 +11,10 @@ from qpsdk.cli.app import app
 from qpsdk.cli.show import ConfigDirectory
 from qpsdk.config import Config
 from qpsdk.settings import Settings
+from qpsdk.stream import Endpoint
+
+STANDARD_OUTPUT: Final = 1
+"""Its descriptor: what is printed otherwise ends the command where it cannot be written."""
 
 
 @app.command()
@@ -43,6 +49,12 @@ def serve(
     server.serve(
         configuration,
         listen or (),
-        lambda at: print(f"listening on {at}", flush=True),
+        _say,
         workers,
     )
+
+
+def _say(endpoint: Endpoint) -> None:
+    """Whoever started us may have gone, which ends other commands: a host goes on serving."""
+    with contextlib.suppress(OSError):
+        os.write(STANDARD_OUTPUT, f"listening on {endpoint}\n".encode(errors="backslashreplace"))

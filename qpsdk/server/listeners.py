@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import socket
 import stat
@@ -21,16 +22,18 @@ FIRST_INHERITED: Final = 3
 
 
 class Listener(NamedTuple):
-    """A socket to listen on, bound; it need not listen yet.
+    """A socket to listen on.
 
     Attributes:
         tls: For clients that begin with TLS at once.
         path: Of a unix socket that we have made, and take away in the end.
+        inode: Of that file: by then another host may have its own there.
     """
 
     socket: socket.socket
     tls: bool = False
     path: str = ""
+    inode: int = 0
 
     @property
     def endpoint(self) -> Endpoint:
@@ -60,7 +63,8 @@ class Listener(NamedTuple):
         self.socket.close()
         if self.path:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(self.path)
+                if os.stat(self.path).st_ino == self.inode:
+                    os.unlink(self.path)
 
 
 def bind(endpoint: Endpoint) -> list[Listener]:
@@ -84,16 +88,35 @@ def bind_for_each(endpoint: Endpoint, workers: int) -> list[list[Listener]]:
     """
     try:
         if endpoint.path:
-            return [[Listener(_bind_unix(endpoint.path), endpoint.tls, endpoint.path)]] * workers
+            path = endpoint.path
+            made = _bind_unix(path)
+            return [[Listener(made, endpoint.tls, path, os.stat(path).st_ino)]] * workers
         found = socket.getaddrinfo(
             endpoint.host, endpoint.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
         # Each once: /etc/hosts may have a name on two lines.
         families = dict.fromkeys((family, address) for family, *_, address in found)
         bound = [_bind_tcp(family, address, workers) for family, address in families]
+        # Now, and not when all is loaded: until then another host could bind to it as well.
+        for own in itertools.chain(*bound):
+            own.listen(BACKLOG)
     except (OSError, UnicodeError) as error:
         raise cannot_listen(endpoint, error, "--listen") from None
     return [[Listener(own, endpoint.tls) for own in row] for row in zip(*bound, strict=True)]
+
+
+def renewed(listener: Listener) -> Listener:
+    """The same address on a TCP socket that does not listen yet, in place of one that does.
+
+    To be shared with the others of `bind_for_each`, which get what would have come to this one.
+
+    Raises:
+        OSError: It cannot be had, and the one before is as it was.
+    """
+    old = listener.socket
+    made = _tcp_socket(old.family, old.getsockname(), share=True)
+    old.close()
+    return listener._replace(socket=made)
 
 
 def cannot_listen(endpoint: Endpoint, error: OSError | UnicodeError, option: str) -> SetupError:
@@ -152,6 +175,7 @@ def _bind_unix(path: str) -> socket.socket:
     made = socket.socket(socket.AF_UNIX)
     try:
         made.bind(path)
+        made.listen(BACKLOG)
         made.setblocking(False)
     except BaseException:
         made.close()

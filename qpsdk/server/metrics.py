@@ -103,13 +103,22 @@ class MetricsServer:
 
     def _answer(self, environ: dict[str, Any], start: "StartResponse") -> Iterable[bytes]:
         if environ["PATH_INFO"] == "/metrics":
-            return self._metrics(environ, start)  # type: ignore[no-any-return]
+            return self._page(environ, start)
         status, text = ("404 Not Found", "there are /metrics and /healthz")
         if environ["PATH_INFO"] == "/healthz":
             text = self._health()
             status = "200 OK" if text == "ready" else "503 Service Unavailable"
         start(status, [("Content-Type", "text/plain; charset=utf-8")])
         return [f"{text}\n".encode()]
+
+    def _page(self, environ: dict[str, Any], start: "StartResponse") -> Iterable[bytes]:
+        try:
+            return self._metrics(environ, start)  # type: ignore[no-any-return]
+        except (TypeError, ValueError):
+            # The library reads versions in Accept, and raises at what is none, before it answers.
+            if environ.pop("HTTP_ACCEPT", None) is None:
+                raise
+            return self._page(environ, start)
 
     def _health(self) -> str:
         async def ready() -> bool:

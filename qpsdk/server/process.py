@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import ctypes
 import faulthandler
 import logging
 import os
@@ -24,6 +25,11 @@ from qpsdk.settings import Settings
 from qpsdk.stream import Endpoint
 
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+
+LAST_PORT: Final = 65535
+
+TASKS_END: Final = 5.0
+"""Seconds in which the tasks that plugins have left behind must end, once they are cancelled."""
 
 
 def serve(
@@ -152,6 +158,9 @@ def watched(server: Server, worker: int = 0) -> contextlib.AbstractAsyncContextM
     from qpsdk.server.metrics import MetricsServer
 
     at = at._replace(port=at.port + worker if at.port else 0)
+    if at.port > LAST_PORT:
+        told = f"the port of worker {worker + 1} would be {at.port}, and {LAST_PORT} is the last"
+        raise SetupError(f"config/metrics: {told}; name a lower one")
     return MetricsServer(at, meter, lambda: server.host.spool.path, lambda: not server.stopping)
 
 
@@ -169,11 +178,33 @@ def stop_signal() -> asyncio.Event:
 
 
 def run_loop(main: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop."""
+    """Run a coroutine function on uvloop where it is installed, else on asyncio's loop.
+
+    Tasks that it leaves are cancelled; they have `TASKS_END` seconds to heed that.
+    """
+    new_event_loop: Callable[[], asyncio.AbstractEventLoop]
     try:
         from uvloop import new_event_loop
     except ImportError:
-        asyncio.run(main())
-    else:
-        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        new_event_loop = asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        try:
             runner.run(main())
+        finally:
+            _end_tasks(runner.get_loop())
+
+
+def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
+    """End what still runs; asyncio's Runner would wait without end for a task that goes on."""
+    tasks = asyncio.all_tasks(loop)
+    if not tasks:
+        return
+    for task in tasks:
+        task.cancel()
+    _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=TASKS_END))
+    for task in left:
+        told = "was cancelled and does not end; the process ends all the same"
+        log(LOGERROR, f"the task {getattr(task.get_coro(), '__qualname__', task)} {told}")
+        asyncio._unregister_task(task)
+        # Never to be freed: Python would throw GeneratorExit into it, to be ignored, too.
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(task))

@@ -120,12 +120,14 @@ class SocketStream(asyncio.Protocol):
             return
         if self._tls is not None:
             data = self._decrypt(self._tls, data)
+            if self.full:
+                # A peer may have TLS answer without end (KeyUpdate), and take none of it.
+                self._pause_reading()
             if not data:
                 return
         self._data = self._data + data if self._data else data
-        if len(self._data) >= READ_AHEAD and not self._paused_reading:
-            self._paused_reading = True
-            self.transport.pause_reading()
+        if len(self._data) >= READ_AHEAD:
+            self._pause_reading()
         self._wake()
 
     def eof_received(self) -> bool:
@@ -162,6 +164,7 @@ class SocketStream(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.full = False
+        self._read_on()
         # Not at once: asyncio is in the middle of writing, and a session that closes there is told
         # twice that its connection is gone (gh-156512).
         self._loop.call_soon(self._wake)
@@ -181,8 +184,7 @@ class SocketStream(asyncio.Protocol):
                 return b""
             yield from self._wait()
         data, self._data = self._data, b""
-        if self._paused_reading:
-            self._read_on()
+        self._read_on()
         return data
 
     def write(self, data: bytes) -> None:
@@ -212,6 +214,7 @@ class SocketStream(asyncio.Protocol):
         while self.full and self._error is None:
             if until_input and self.input_waiting:
                 return
+            self._unsent = self.transport.get_write_buffer_size()
             await self._wait()
         if self._error is not None and not (until_input and self._data):
             raise self._error
@@ -252,17 +255,16 @@ class SocketStream(asyncio.Protocol):
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback
 
-    async def finish(self, *, linger: bool = True) -> None:
+    async def finish(self) -> None:
         self._lost_callback = None
         if self._error is not None:
             self.transport.abort()  # the time may be over of one that still stands
             return
-        linger = (linger or self._paused_reading) and not self._ended
         self._lingering = True
         self._drop_unread()
         if self._tls is not None:
             self.transport.write(self._tls.end())
-        if not linger:
+        if self._ended:
             self.transport.close()
         else:
             try:
@@ -289,16 +291,25 @@ class SocketStream(asyncio.Protocol):
 
     def _drop_unread(self) -> None:
         self._data = b""
-        if self._paused_reading:
-            self._read_on()
+        self._read_on()
+
+    def _pause_reading(self) -> None:
+        if not self._paused_reading:
+            self._paused_reading = True
+            self.transport.pause_reading()
 
     def _read_on(self) -> None:
+        if not self._paused_reading or len(self._data) >= READ_AHEAD:
+            return
+        if self._tls is not None and self.full and not self._lingering:
+            return
         self._paused_reading = False
         self.transport.resume_reading()
 
     # TLS, where it was started
 
     def _decrypt(self, tls: TLSLayer, records: bytes) -> bytes:
+        before = tls.established, tls.ended
         try:
             data = tls.receive(records)
         except ssl.SSLError as error:
@@ -307,8 +318,8 @@ class SocketStream(asyncio.Protocol):
         if answer := tls.data_to_send():
             self.transport.write(answer)
         self._ended = self._ended or tls.ended
-        if not data:
-            self._wake()  # the handshake may be done, or the client's side ended
+        if not data and (tls.established, tls.ended) != before:
+            self._wake()  # not for a part of a record: the time of the wait would begin anew
         return data
 
     def _encrypt(self, tls: TLSLayer, data: bytes) -> None:
@@ -386,8 +397,9 @@ class SocketStream(asyncio.Protocol):
     def _look(self) -> None:
         now = self._loop.time()
         unsent = self.transport.get_write_buffer_size()
-        if unsent != self._unsent:
-            self._unsent, self._waiting_since = unsent, now
+        if unsent < self._unsent:  # more is our own doing
+            self._waiting_since = now
+        self._unsent = unsent
         waiting = self._waits
         if self._deadline is not None and now >= self._deadline:
             if self._wake_driver is not None and not waiting:

@@ -18,7 +18,7 @@ from typing import Final
 from qpsdk.constants import LOGERROR, LOGNOTICE
 from qpsdk.log import log
 from qpsdk.server.host import FAREWELL, GRACE
-from qpsdk.server.listeners import Listener
+from qpsdk.server.listeners import Listener, renewed
 from qpsdk.server.notify import Notifier
 from qpsdk.stream import Endpoint
 
@@ -62,7 +62,7 @@ class _Worker:
 
     def __init__(self, number: int, listeners: Sequence[Listener]) -> None:
         self.number = number
-        self.listeners = listeners
+        self.listeners = list(listeners)
         self.pid = 0  # none
         self.channel: socket.socket | None = None
         self.heard = b""  # of a line that has not ended
@@ -270,6 +270,7 @@ class _Supervisor:
         with contextlib.suppress(KeyError):
             self._selector.unregister(worker.channel)
         worker.channel.close()
+        was_ready = worker.ready
         worker.channel, worker.pid, worker.ready, worker.heard = None, 0, False, b""
         worker.hangs_at, worker.aborted = None, False
         if self._kill_at is not None:
@@ -291,9 +292,25 @@ class _Supervisor:
             worker.delay = min(2 * worker.delay, LONGEST_DELAY)
         worker.start_at = time.monotonic() + delay
         log(LOGERROR, f"{told}; another starts {f'in {delay:g} s' if delay else 'now'}")
+        if not was_ready:
+            self._stand_back(worker)
         if worker is self._reloading:
             self._reloading = None
             self._reload_next()
+
+    def _stand_back(self, worker: _Worker) -> None:
+        """Leave the clients of a worker that does not come back to the others, if any is ready.
+
+        Those whom the kernel has given to it are lost, and would only wait the longer.
+        """
+        others = [other for other in self._workers if other is not worker]
+        if not any(other.ready for other in others):
+            return
+        shared = {own.socket for other in others for own in other.listeners}
+        for number, own in enumerate(worker.listeners):
+            if own.socket not in shared:
+                with contextlib.suppress(OSError):  # tried again when the next one fails
+                    worker.listeners[number] = renewed(own)
 
     def _stop(self) -> None:
         """Let all workers end; nobody waits in our sockets for one that would come back."""

@@ -103,7 +103,7 @@ class MemoryStream:
     def on_lost(self, callback: Callable[[], None]) -> None:
         self._lost_callback = callback
 
-    async def finish(self, *, linger: bool = True) -> None:  # noqa: ARG002 - nothing is reset here
+    async def finish(self) -> None:
         self._lost_callback = None
         self.end()
         # What the peer still sends is dropped; it may not wait for us to take it.

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.rig import (
+    PATIENCE,
     FakeServer,
     RunningHost,
     ScriptedServer,
@@ -35,6 +36,25 @@ def test_everything_pipelined(host: RunningHost, fake: FakeServer, waits: bool) 
         codes = first + [answer.code for answer in client.rest()]
     assert codes == [220, 250, 250, 250, 354, 250, 221]
     assert without_received(fake.take().message) == MESSAGE
+
+
+def test_bytes_behind_quit_lose_no_reply(tmp_path: Path, fake: FakeServer) -> None:
+    """A client that reads slowly, and sends a line too many, still gets all replies."""
+    with (
+        running_host(tmp_path, fake.address, max_commands="0") as host,
+        socket.socket() as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(PATIENCE)
+        client.connect(host.address)
+        client.sendall(b"EHLO client.example.org\r\n" * 2000 + COMMANDS + REST)
+        assert eventually(lambda: bool(fake.messages))
+        time.sleep(0.3)  # the host has said all, and most of it is on its way
+        client.sendall(b"\r\n")
+        said = b""
+        while data := client.recv(4096):
+            said += data
+    assert [line[:3] for line in said.splitlines()[-2:]] == [b"250", b"221"]
 
 
 @pytest.mark.parametrize("goodbye", [b"QUIT\r\n", b""], ids=["QUIT", "no QUIT"])

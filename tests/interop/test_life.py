@@ -98,6 +98,42 @@ def test_a_stop_right_after_the_start(tmp_path: Path, fake: FakeServer) -> None:
             assert host.log() == ""
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_standard_descriptors(tmp_path: Path, closed: str) -> None:
+    """A host that was started without standard input, output or error serves, and ends well."""
+    config = write_config(tmp_path / "config", {"me": "mx.example.com"})
+    path = tmp_path / "s"
+    start = ["sh", "-c", f'exec "$@" {closed}', "sh", *command(config, f"unix:{path}")]
+    with subprocess.Popen(start, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert eventually(lambda: accepts(path))
+        with Client(str(path)) as client:
+            client.hello()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "two"])
+def test_nobody_reads_what_is_printed(tmp_path: Path, options: tuple[str, ...]) -> None:
+    """A host whose standard output is a pipe that nobody reads serves, and ends well."""
+    config = write_config(tmp_path / "config", {"me": "mx.example.com"})
+    path = tmp_path / "s"
+    reads, writes = os.pipe()
+    os.close(reads)
+    with subprocess.Popen([*command(config, f"unix:{path}"), *options], stdout=writes) as process:
+        os.close(writes)
+        assert eventually(lambda: accepts(path))
+        with Client(str(path)) as client:
+            client.hello()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+
+
+def accepts(path: Path) -> bool:
+    """Whether a host listens at this path."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        return probe.connect_ex(str(path)) == 0
+
+
 def test_a_plugins_life(tmp_path: Path, fake: FakeServer) -> None:
     """post_fork runs before anybody is served; a plugin's shutdown after the last has gone."""
     plugins = tmp_path / "plugins"
@@ -120,6 +156,34 @@ def test_a_plugins_life(tmp_path: Path, fake: FakeServer) -> None:
         assert host.exit_status() == 0
         said = re.findall(r"life: (.*)", host.log())
     assert said == ["begins", "serves", "has served", "ends"]
+
+
+STUBBORN = """\
+import asyncio
+from qpsdk import Plugin
+
+class Stubborn(Plugin):
+    async def hook_post_fork(self):
+        self.task = asyncio.create_task(self.work())
+
+    async def work(self):
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except BaseException:
+                pass
+"""
+
+
+def test_a_task_that_does_not_end(tmp_path: Path, fake: FakeServer) -> None:
+    """A plugin's task that ignores its cancellation does not keep the host: the log names it."""
+    (tmp_path / "stubborn.py").write_text(STUBBORN)
+    with running_host(
+        tmp_path, fake.address, plugin_dirs=str(tmp_path), plugins="stubborn"
+    ) as host:
+        host.signal()
+        assert host.exit_status() == 0
+        assert "LOGERROR the task Stubborn.work was cancelled and does not end" in host.log()
 
 
 def test_a_unix_socket(tmp_path: Path, fake: FakeServer) -> None:

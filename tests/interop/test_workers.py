@@ -228,6 +228,31 @@ def test_a_worker_that_dies_is_replaced(tmp_path: Path, fake: FakeServer) -> Non
         assert host.exit_status() == 0
 
 
+def test_a_worker_that_cannot_come_back(tmp_path: Path, fake: FakeServer) -> None:
+    """The others get its clients meanwhile; once it can start again, it has its share as before."""
+    with host_with_plugin(tmp_path, fake.address, TWO) as host:
+        plugins = host.config / "plugins"
+        right = plugins.read_text()
+        plugins.write_text("who\nnonsense\n")
+        kept, victim = host.workers()
+        os.kill(victim, signal.SIGKILL)
+        assert eventually(lambda: "has ended with status 2" in host.log())
+        with ExitStack() as stack:
+            clients = [stack.enter_context(host.connect()) for _ in range(40)]
+            assert {ask(client)[1] for client in clients} == {kept}
+        plugins.write_text(right)
+        served: set[int] = set()
+
+        def both_serve() -> bool:
+            with host.connect() as client:
+                served.add(ask(client)[1])
+            return len(served) == 2
+
+        assert eventually(both_serve)
+        host.signal()
+        assert host.exit_status() == 0
+
+
 def test_a_stop_of_workers_loses_nothing(tmp_path: Path, fake: FakeServer) -> None:
     """Each finishes the message on its way and tells its idle clients; new ones are refused."""
     with host_with_plugin(tmp_path, fake.address, TWO) as host:
