@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import re
+import sys
 import threading
 import time
 from typing import Any
@@ -653,6 +654,23 @@ def test_own_timeout_error(awaiting: bool, logged: Logged) -> None:
     assert logged.lines[0].startswith("LOGCRIT [c1] (mail) Times: failed: TimeoutError:")
 
 
+@pytest.mark.parametrize("share", [0.9, 1.1], ids=["first", "later"])
+def test_own_time_limit_in_the_same_moment(share: float, logged: Logged) -> None:
+    """A limit of the plugin's own that is over in the same turn of the loop hides not ours."""
+
+    class Times(Plugin):
+        async def hook_mail(self, transaction: Any, sender: Any, params: Any) -> Constant:
+            asyncio.get_running_loop().call_later(SOON / 2, time.sleep, SOON)
+            async with asyncio.timeout(SOON * share):
+                await asyncio.sleep(LONG)
+            return OK
+
+    plugin = Times()
+    plugin.options.timeout = SOON
+    assert ask("mail", plugin) == Outcome(DENYSOFT, None, "Times")
+    assert "LOGERROR [c1] (mail) Times: took longer than 0.05 s" in logged.lines
+
+
 def test_held_loop(logged: Logged, monkeypatch: pytest.MonkeyPatch) -> None:
     """A plain def that held up the loop is logged at LOGERROR, and its answer counts."""
     monkeypatch.setattr(module, "HELD_LOOP", SOON / 2)
@@ -868,12 +886,16 @@ def test_shutdown_that_fails(logged: "Logged", monkeypatch: pytest.MonkeyPatch) 
         async def shutdown(self) -> None:
             raise SystemExit(3)
 
+    class Quits(Plugin):
+        def shutdown(self) -> None:
+            sys.exit(3)
+
     class Hangs(Plugin):
         async def shutdown(self) -> None:
             await asyncio.Event().wait()
 
     async def main() -> None:
-        plugins = (First(), Crashes(), CrashesLater(), Hangs())
+        plugins = (First(), Crashes(), CrashesLater(), Quits(), Hangs())
         await Dispatcher(plugins, asyncio.to_thread).shutdown()
 
     asyncio.run(main())
@@ -881,6 +903,7 @@ def test_shutdown_that_fails(logged: "Logged", monkeypatch: pytest.MonkeyPatch) 
     lines = [line for line in logged.lines if not line.startswith(" ")]
     assert lines == [
         "LOGERROR (shutdown) Hangs: took longer than 0.01 s",
+        "LOGCRIT (shutdown) Quits: failed: SystemExit: 3",
         "LOGCRIT (shutdown) CrashesLater: failed: RuntimeError: the plugin called sys.exit()",
         "LOGCRIT (shutdown) Crashes: failed: KeyError: 'oops'",
     ]

@@ -86,18 +86,20 @@ def test_called_off(in_the_same_moment: bool) -> None:
 
 
 def test_a_higher_limit() -> None:
-    """A limit that was raised holds from the next that leaves."""
+    """A limit that was raised lets those in that wait, and 0 all of them."""
 
     async def main() -> None:
         gate = Gate(1)
         assert gate.enter()
         waiting = [wait(gate) for _ in range(3)]
         await asyncio.sleep(0)
-        gate.limit = 2
-        gate.leave()
+        gate.set_limit(2)
         assert await waiting[0]
+        assert not waiting[1].done()
+        assert not gate.enter()
+        gate.set_limit(0)
         assert await waiting[1]
-        assert not waiting[2].done()
-        waiting[2].cancel()
+        assert await waiting[2]
+        assert gate.inside == 4
 
     asyncio.run(asyncio.wait_for(main(), LONG))

@@ -21,6 +21,7 @@ from qpsdk import (
     PluginError,
     blocking,
 )
+from qpsdk.dispatcher import Work
 from qpsdk.loader import register
 from qpsdk.log import Formatter, Scene, scene, set_level
 from qpsdk.testing.smtp import memory_host, smtp
@@ -437,3 +438,20 @@ def test_a_reload_counts_on() -> None:
     after.follow(before)
     assert after.failed_auth.count("192.0.2.1") == 1
     assert (after.queue_gate.inside, after.queue_gate.limit) == (1, 7)
+
+
+def test_max_forwards_is_raised(folder: Path, clock: Clock) -> None:
+    """Messages that wait go on as soon as the limit has room for them, not when one is done."""
+    (folder / "max_forwards").write_text("1")
+    host = memory_host(folder, clock=clock)
+
+    async def main() -> None:
+        assert host.queue_gate.enter()
+        waiting = asyncio.create_task(host.queue_gate.wait(Work(), 10))
+        await asyncio.sleep(0)
+        change(folder / "max_forwards", "2")
+        clock.now += 2
+        host.refresh()
+        assert await waiting
+
+    asyncio.run(main())

@@ -316,6 +316,14 @@ def test_not_found(name: str, near: str, folder: Path, installed: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("directory", ["plugins", "y" * 300])
+def test_a_name_that_is_too_long(directory: str, folder: Path) -> None:
+    """A name that no file can have, of a plugin or a folder, is nobody's too."""
+    host = memory_host({"plugins": "x" * 300, "plugin_dirs": directory})
+    with pytest.raises(PluginError, match="no such plugin"):
+        load(host)
+
+
 def test_nothing_near() -> None:
     """Where nothing is near, nothing is proposed; a folder that is not there is no error."""
     host = memory_host({"plugins": "zzzzzz", "plugin_dirs": "/nowhere"})

@@ -86,6 +86,21 @@ def test_a_port_in_use(opened: list[Listener], workers: int) -> None:
         assert str(refusal.value) == TAKEN.format(at)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_name_that_stands_twice(
+    opened: list[Listener], monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    """An address that the resolver gives twice, as /etc/hosts may have it, is bound once."""
+    (found,) = socket.getaddrinfo("127.0.0.1", 0, type=socket.SOCK_STREAM)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    twice = [(*found[:4], ("127.0.0.1", port))] * 2
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: twice)
+    shares = bind_for_each(Endpoint("mx.example.com", port), workers)
+    opened += [listener for share in shares for listener in share]
+    assert [listener.endpoint for listener in opened] == [Endpoint("127.0.0.1", port)] * workers
+
+
 def test_a_name_that_is_none() -> None:
     """What no resolver would be asked is told."""
     with pytest.raises(SetupError, match=r"^cannot listen on a\.\.b:25: .*label"):

@@ -3,6 +3,7 @@
 import asyncio
 import http.client
 import socket
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -195,6 +196,26 @@ def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
         return dropped
 
     assert served(ask) == b""
+
+
+def test_the_system_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Requests that got no thread are dropped, and take nobody's place later."""
+    real = threading.Thread.start
+
+    def start(self: threading.Thread) -> None:
+        if "process_request" in self.name:
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    def ask(at: Endpoint) -> tuple[int, str]:
+        with monkeypatch.context() as patched:
+            patched.setattr(threading.Thread, "start", start)
+            for _ in range(metrics.MAX_REQUESTS):
+                with socket.create_connection((at.host, at.port), 20) as client:
+                    assert client.recv(1) == b""
+        return get(at, "/healthz")
+
+    assert served(ask) == (200, "ready\n")
 
 
 def test_not_to_be_had() -> None:

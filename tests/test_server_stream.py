@@ -5,6 +5,7 @@ import contextlib
 import gc
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ import uvloop
 
 from qpsdk import OK, Address, Parameters, Plugin, Result, Transaction
 from qpsdk.errors import StreamConnectError, StreamError, StreamTimeoutError
+from qpsdk.server.drive import Drive
 from qpsdk.server.stream import READ_AHEAD, SocketStream, connect
 from qpsdk.stream import Endpoint
 from qpsdk.testing import host
@@ -200,6 +202,49 @@ def test_writing_waits(run: Callable[[Awaitable[None]], None]) -> None:
     run(main())
 
 
+def test_many_blocks_fill_the_buffer(run: Callable[[Awaitable[None]], None]) -> None:
+    """Blocks written in one go count as full, as one block does: the sender waits for its peer.
+
+    With asyncio's own `writelines` they do not, in Python 3.12 and 3.13.
+    """
+
+    async def main() -> None:
+        async with connected() as (stream, _):
+            stream.writelines([b"x" * 1_000_000] * 20)
+            await asyncio.sleep(0)
+            assert stream.full
+            draining = asyncio.ensure_future(stream.drain())
+            await asyncio.sleep(0.05)
+            assert not draining.done()
+            draining.cancel()
+
+    run(main())
+
+
+def test_a_loss_is_told_before_work_goes_on(run: Callable[[Awaitable[None]], None]) -> None:
+    """Who waits for bytes hears of the loss first: what was rescued is not a client's message."""
+
+    async def main() -> None:
+        async with connected() as (stream, peer):
+            order: list[str] = []
+            stream.on_lost(lambda: order.append("lost"))
+
+            async def session() -> None:
+                with contextlib.suppress(StreamError):
+                    await stream.read()
+                order.append("goes on")
+
+            drive = Drive(session(), lambda drive, error: None)
+            stream.drive_with(drive.wake)
+            drive.wake()
+            reset(peer)
+            while len(order) < 2:
+                await asyncio.sleep(0.01)
+            assert order == ["lost", "goes on"]
+
+    run(main())
+
+
 def test_input_is_seen_while_writing(run: Callable[[Awaitable[None]], None]) -> None:
     """What has come is seen before the next block, also while the kernel takes all we write."""
 
@@ -361,6 +406,35 @@ def test_connect_times_out(run: Callable[[Awaitable[None]], None]) -> None:
                 other.connect_ex(full.getsockname())
             with pytest.raises(StreamConnectError, match=r"no connection within 0\.2 s"):
                 await connect(endpoint, connect_timeout=0.2, io_timeout=5)
+            for other in others:
+                other.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("share", [0.9, 1.1], ids=["first", "later"])
+def test_connect_within_a_limit_of_the_same_length(
+    run: Callable[[Awaitable[None]], None], share: float
+) -> None:
+    """A limit around it that is over in the same turn of the loop counts, as the outer one."""
+
+    async def main() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with socket.socket() as full:
+            full.bind(("127.0.0.1", 0))
+            full.listen(0)
+            endpoint = Endpoint(*full.getsockname())
+            others = [socket.socket() for _ in range(4)]
+            for other in others:
+                other.setblocking(False)
+                other.connect_ex(full.getsockname())
+            # Others hold the loop, until both are over.
+            asyncio.get_running_loop().call_later(0.05, time.sleep, 0.1)
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1 * share):
+                    await connect(endpoint, connect_timeout=0.1, io_timeout=5)
+            assert task.cancelling() == 0
             for other in others:
                 other.close()
 

@@ -103,6 +103,25 @@ def test_all_are_busy() -> None:
     run(main)
 
 
+def test_the_system_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that cannot begin counts as none: once the system has some, all work as before."""
+
+    class Fails(threading.Thread):
+        def start(self) -> None:
+            raise RuntimeError("can't start new thread")
+
+    async def main() -> None:
+        threads = Threads(1, patience=SOON)
+        with monkeypatch.context() as patched:
+            patched.setattr("qpsdk.server.threads.Thread", Fails)
+            with pytest.raises(BusyError):
+                await threads.run(int)
+        assert (threads._threads, len(threads._jobs)) == (0, 0)
+        assert await threads.run(int) == 0
+
+    run(main)
+
+
 def test_called_off() -> None:
     """A function that nobody waits for any more does not run; one that runs is abandoned."""
     release, ran = threading.Event(), threading.Event()

@@ -218,6 +218,25 @@ def test_close_of_a_deleted_file(spool: Spool) -> None:
     spool.close()
 
 
+def test_close_of_a_file_that_cannot_be_deleted(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that has become read-only the room is given back; the next start deletes it."""
+
+    def unlink(*_: Any) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    directory = SpoolDirectory(folder)
+    spool = Spool(0, directory)
+    spool.write(b"x")
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        spool.close()
+    assert directory.used == 0
+    assert len(files(folder)) == 1
+    assert directory.remove_orphans() == 1
+
+
 def test_closed_by_with(folder: Path) -> None:
     """The file is gone also when an exception ends the block."""
 
@@ -383,6 +402,18 @@ def test_temporary_folder() -> None:
     directory.close()
 
 
+def test_temporary_folder_gone() -> None:
+    """One that was deleted under us, as systemd-tmpfiles does in /tmp, is made anew."""
+    directory = SpoolDirectory()
+    directory.path.rmdir()
+    with Spool(0, directory) as spool:
+        spool.write(b"x")
+        assert spool.filename().read_bytes() == b"x"
+    path = directory.path
+    directory.close()
+    assert not path.exists()
+
+
 @pytest.mark.parametrize("mode", [0o701, 0o710, 0o755, 0o770, 0o777, 0o1777])
 def test_folder_that_others_may_enter(folder: Path, mode: int) -> None:
     """A folder that was there before must be private: it is named, and how to make it so."""
@@ -546,3 +577,17 @@ def test_a_file_that_was_taken_for_an_orphan(folder: Path, monkeypatch: pytest.M
         assert spool.filename().read_bytes() == b"x"
         assert removed == [1, 1]
         assert other.remove_orphans() == 0
+
+
+def test_no_locks(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a file system that has no locks no message is taken, and nothing is left of it."""
+
+    def flock(*_: Any) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    descriptors = os.listdir("/proc/self/fd")
+    with Spool(0, SpoolDirectory(folder)) as spool, pytest.raises(OSError, match="No locks"):
+        spool.write(b"x")
+    assert files(folder) == []
+    assert len(os.listdir("/proc/self/fd")) == len(descriptors)

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from qpsdk import ConfigError, MemoryStore, Store, StoreError
 from qpsdk.config import Config
+from qpsdk.errors import BusyError
 from qpsdk.server.redis import RedisStore
 from qpsdk.server.store import SQLiteStore, new_store
 from qpsdk.settings import Settings
@@ -329,6 +330,41 @@ def test_sqlite_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(main())
 
 
+def test_sqlite_keeps_its_locks(tmp_path: Path) -> None:
+    """A reload opens a file again and closes the first: others still see that it is in use.
+
+    Else the next process that closes it deletes what is not in the database itself yet.
+    """
+    path = tmp_path / "store"
+    leave = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1])\n"
+        "db.execute('SELECT count(*) FROM entries').fetchone()\n"
+        "db.close()\n"
+    )
+
+    async def main() -> None:
+        old, new = sqlite(path), sqlite(path)
+        await old.set(b"a", b"1", 60)
+        await new.get(b"a")
+        await old.close()
+        subprocess.run([sys.executable, "-c", leave, path], check=True)
+        assert (tmp_path / "store-wal").exists()
+        await new.close()
+
+    asyncio.run(main())
+
+
+def test_sqlite_without_a_thread(tmp_path: Path) -> None:
+    """Where no thread is free the store fails, as a plugin expects it; the hook is not over."""
+
+    async def busy(*_: Any) -> None:
+        raise BusyError("no thread was free")
+
+    with pytest.raises(StoreError, match=r"store: no thread was free$"):
+        asyncio.run(SQLiteStore(tmp_path / "store", busy, Clock()).get(b"a"))
+
+
 def test_sqlite_between_processes(tmp_path: Path) -> None:
     """Processes that open one file at the same moment, and count in it, lose no count."""
     script = (
@@ -563,6 +599,19 @@ def test_wrong_setting(text: str) -> None:
     assert str(caught.value) == (
         "config/store:1: this is no store; write sqlite:PATH or redis://HOST:PORT/NUMBER"
     )
+
+
+@pytest.mark.parametrize("place", ["x", "./x"])
+def test_among_the_settings(tmp_path: Path, place: str) -> None:
+    """No store is where each file is read as a setting, and closed: that takes its locks away."""
+    (tmp_path / "store").write_text(f"sqlite:{place}\n")
+    config = Config(tmp_path)
+    with pytest.raises(ConfigError, match="store: no store can be among the settings; write "):
+        new_store(config, Settings.read(config), asyncio.to_thread, Clock())
+    (tmp_path / "store").write_text("sqlite:state/x\n")
+    config = Config(tmp_path)
+    store = new_store(config, Settings.read(config), asyncio.to_thread, Clock())
+    assert isinstance(store, SQLiteStore)
 
 
 def test_sqlite_rests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

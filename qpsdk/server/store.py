@@ -48,7 +48,7 @@ def new_store(
     kind, _, place = (settings.store or "").partition(":")
     if kind == "sqlite":
         path = config.resolve(place)
-        if path.parent == config.path("store").parent:
+        if path.resolve().parent == config.path("store").resolve().parent:
             # All that is there is read as settings, and to close a file takes SQLite's locks away.
             problem = "no store can be among the settings; write another folder, sqlite:state/NAME"
             raise ConfigError(problem, config.path("store"))

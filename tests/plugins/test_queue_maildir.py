@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk import OK, Plugin, PluginError, Transaction
+from qpsdk import DECLINED, OK, Plugin, PluginError, Transaction
 from qpsdk.loader import PluginLine, load_one
 from qpsdk.plugins.queue.maildir import Maildir, expand, safe
 from qpsdk.testing import smtp
@@ -313,6 +313,23 @@ def test_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     (tmp_path / "box/tmp/taken").write_text("being written")
     assert send(f"{tmp_path}/box") == LATER
     assert (tmp_path / "box/tmp/taken").read_text() == "being written"
+
+
+def test_no_recipients(tmp_path: Path) -> None:
+    """A message that a plugin has taken all recipients from is not said to be stored."""
+
+    class Strips(Plugin):
+        def hook_data_post(self, transaction: Transaction) -> Any:
+            for recipient in list(transaction.recipients):
+                transaction.remove_recipient(recipient)
+            return DECLINED
+
+    async def main() -> str:
+        async with smtp(TakesAll(), Strips(), f"queue/maildir {tmp_path}") as client:
+            return str(await client.send(MESSAGE, "a@example.org", ("b@example.com",)))
+
+    assert asyncio.run(asyncio.wait_for(main(), 20)) == LATER
+    assert files(tmp_path) == []
 
 
 def test_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

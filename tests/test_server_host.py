@@ -1,0 +1,43 @@
+"""The server: whom it serves."""
+
+import asyncio
+import socket
+import struct
+from typing import Any
+
+import uvloop
+
+from qpsdk import DECLINED, Connection, Endpoint, Plugin
+from qpsdk.config import Config
+from qpsdk.dispatcher import Dispatcher
+from qpsdk.server.host import Server, new_host
+
+
+def test_a_client_without_an_address() -> None:
+    """A client that has gone before it is accepted is not served where nobody knows who it was.
+
+    On uvloop, that is: asyncio knows it from accept().
+    """
+    seen: list[str] = []
+
+    class Sees(Plugin):
+        def hook_connect(self, connection: Connection) -> Any:
+            seen.append(connection.remote_ip)
+            return DECLINED
+
+    async def main() -> None:
+        qp = new_host(Config({"me": "mx.example.com"}))
+        plugins = Dispatcher([Sees()], qp.run_blocking)
+        async with Server(qp, [Endpoint("127.0.0.1", 0)], dispatcher=plugins) as server:
+            at = (server.endpoints[0].host, server.endpoints[0].port)
+            with socket.create_connection(at) as gone:
+                gone.sendall(b"EHLO a\r\nMAIL FROM:<>\r\n")
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            reader, writer = await asyncio.open_connection(*at)
+            assert (await reader.readline()).startswith(b"220 ")
+            writer.close()
+            await writer.wait_closed()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(asyncio.wait_for(main(), 20))
+    assert seen == ["127.0.0.1"]
