@@ -43,6 +43,7 @@ LEFT_OUT: Final = {
         "tests/test_log.py::test_from_threads",
         # `with smtp(...)` has a loop of its own, which a thread watches; `async with` works.
         "tests/test_testing_logs.py::test_filters",
+        "tests/test_testing_smtp.py::test_misspelt_settings_are_logged",
         "tests/test_testing_smtp.py::test_step_by_step",
         "tests/test_testing_smtp.py::test_hello",
         "tests/test_testing_smtp.py::test_refusals",

@@ -72,11 +72,8 @@ def new_host(config: Config, meter: Meter | None = None) -> Host:
 
 
 def _ids() -> Callable[[], str]:
-    """Names for connections: those of one process share their first ten letters.
-
-    As many as it takes for no other process, on no host, to have the same ones.
-    """
-    process = os.urandom(5).hex()
+    """Names for connections: those of one process share their first six letters."""
+    process = os.urandom(3).hex()
     numbers = itertools.count(1)
     return lambda: f"{process}{next(numbers):x}"
 

@@ -43,10 +43,12 @@ class Loaded:
         """
         begun: list[Plugin] = []
         try:
-            return cls(host, load(host, begun))
+            loaded = cls(host, load(host, begun))
         except SetupError:
             await shut_down(begun)
             raise
+        loaded._of_config = True
+        return loaded
 
     async def start(self) -> None:
         """Let them begin.

@@ -275,14 +275,15 @@ def command(config: Path, *listen: str) -> list[str]:
 
 
 def refusal(config: Path, *listen: str) -> str:
-    """The one line with which a host refuses to start."""
+    """The one line with which a host refuses to start, behind what else the log has."""
     done = subprocess.run(
         command(config, *listen), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 2, done
     assert done.stdout == ""
-    (line,) = done.stderr.splitlines()
+    *log, line = done.stderr.splitlines()
     assert line.startswith("qpsdk: ")
+    assert all(" LOGWARN " in one for one in log)
     return line
 
 

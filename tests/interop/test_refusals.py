@@ -23,7 +23,12 @@ def test_no_config_directory(tmp_path: Path) -> None:
 WRONG = {
     # name: (file, its text, line, what would be right)
     "no such plugin": ("plugins", "rcpt_ok\nqueue/qmqp_forwrd 192.0.2.1", 2, "queue/qmqp_forward"),
-    "a plugin name that is none": ("plugins", "# mine\n/etc/passwd", 2, "write one such as"),
+    "a plugin name that is none": (
+        "plugins",
+        "# mine\n/etc/passwd",
+        2,
+        "name its folder in config/plugin_dirs",
+    ),
     "no argument": ("plugins", "rcpt_ok\n\nqueue/qmqp_forward", 3, "SERVER"),
     "an argument too many": ("plugins", "rcpt_ok strict", 1, "rcpt_ok"),
     "an option not known": ("plugins", "rcpt_ok strict=yes", 1, "strict"),

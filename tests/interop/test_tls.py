@@ -381,7 +381,8 @@ def test_stop_in_a_handshake(
 )
 def test_no_certificate(tmp_path: Path, plugins: str, listen: str, told: str) -> None:
     """Without a certificate that can be read the host does not start, and says what is missing."""
-    config = write_config(tmp_path, {"plugins": plugins, "me": "mx.example.com"})
+    settings = {"plugins": plugins, "me": "mx.example.com", "rcpthosts": "example.com"}
+    config = write_config(tmp_path, settings)
     done = subprocess.run(
         command(config, listen), capture_output=True, text=True, timeout=PATIENCE, check=False
     )
