@@ -6,8 +6,8 @@ import gc
 import socket
 import struct
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -392,22 +392,25 @@ def test_connect_called_off(run: Callable[[Awaitable[None]], None], turns: int) 
     run(main())
 
 
+@contextmanager
+def full_server() -> Iterator[Endpoint]:
+    """Where a connection is begun and never made: those who wait there already are too many."""
+    with ExitStack() as stack:
+        full = stack.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        for _ in range(4):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            other.connect_ex(full.getsockname())
+        yield Endpoint(*full.getsockname())
+
+
 def test_connect_times_out(run: Callable[[Awaitable[None]], None]) -> None:
     """A server that does not take the connection is given up."""
 
     async def main() -> None:
-        with socket.socket() as full:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            endpoint = Endpoint(*full.getsockname())
-            others = [socket.socket() for _ in range(4)]
-            for other in others:
-                other.setblocking(False)
-                other.connect_ex(full.getsockname())
-            with pytest.raises(StreamConnectError, match=r"no connection within 0\.2 s"):
-                await connect(endpoint, connect_timeout=0.2, io_timeout=5)
-            for other in others:
-                other.close()
+        refused = pytest.raises(StreamConnectError, match=r"no connection within 0\.2 s")
+        with full_server() as endpoint, refused:
+            await connect(endpoint, connect_timeout=0.2, io_timeout=5)
 
     run(main())
 
@@ -421,22 +424,13 @@ def test_connect_within_a_limit_of_the_same_length(
     async def main() -> None:
         task = asyncio.current_task()
         assert task is not None
-        with socket.socket() as full:
-            full.bind(("127.0.0.1", 0))
-            full.listen(0)
-            endpoint = Endpoint(*full.getsockname())
-            others = [socket.socket() for _ in range(4)]
-            for other in others:
-                other.setblocking(False)
-                other.connect_ex(full.getsockname())
+        with full_server() as endpoint:
             # Others hold the loop, until both are over.
             asyncio.get_running_loop().call_later(0.05, time.sleep, 0.1)
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1 * share):
                     await connect(endpoint, connect_timeout=0.1, io_timeout=5)
             assert task.cancelling() == 0
-            for other in others:
-                other.close()
 
     run(main())
 

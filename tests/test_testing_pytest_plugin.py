@@ -98,6 +98,20 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def run_pytest(project: Path, *options: str) -> "subprocess.CompletedProcess[str]":
+    """Run the author's tests in a process of their own."""
+    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options],
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=50,
+        check=False,
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "passed"),
     [([], 20), (["-n", "2", "-k", "not Contract or null_sender"], 7)],
@@ -105,16 +119,8 @@ def project(tmp_path: Path) -> Path:
 )
 def test_authors_tests(project: Path, options: list[str], passed: int) -> None:
     """An author's tests pass without any configuration, one after the other and in parallel."""
-    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
-    result = subprocess.run(
-        [*command, "-W", "error", "--deselect", "test_grey.py::test_that_fails"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
+    result = run_pytest(
+        project, *options, "-W", "error", "--deselect", "test_grey.py::test_that_fails"
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"{passed} passed" in result.stdout
@@ -160,18 +166,9 @@ def test_of_the_log(smtp):
 
 def test_a_failure_is_told_at_the_test(project: Path) -> None:
     """What is wrong when a test begins is shown at its own line, and the log says whose it is."""
-    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
     (project / "test_grey.py").write_text(WRONG)
     (project / "word.py").write_text(WRONG.partition("def test_")[0])
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    result = run_pytest(project)
     assert "6 failed" in result.stdout
     assert result.stdout.count("it takes: Word WORD; in a test: plugin(Word, ...)") >= 4
     assert "send: there is no client yet" in result.stdout
@@ -181,15 +178,6 @@ def test_a_failure_is_told_at_the_test(project: Path) -> None:
 
 def test_a_failure_shows_the_log(project: Path) -> None:
     """A test that misses something in the log shows what there is."""
-    path = os.pathsep.join([str(project / "site"), str(PYPROJECT.parent)])
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "that_fails"],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-        timeout=50,
-        check=False,
-    )
+    result = run_pytest(project, "-k", "that_fails")
     assert result.returncode == 1
     assert "'nothing of the kind' in <the log: empty>" in result.stdout

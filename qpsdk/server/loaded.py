@@ -20,8 +20,13 @@ class Loaded:
         clients: How many have come to them, and are here.
     """
 
-    def __init__(self, host: Host, dispatcher: Dispatcher | None = None) -> None:
-        """Load them, or take those of a `dispatcher`.
+    def __init__(
+        self,
+        host: Host,
+        dispatcher: Dispatcher | None = None,
+        begun: list[Plugin] | None = None,
+    ) -> None:
+        """Load them, or take those of a `dispatcher`; `begun` is as in `qpsdk.loader.load`.
 
         Raises:
             SetupError: One cannot be loaded.
@@ -29,7 +34,7 @@ class Loaded:
         self.host = host
         self.clients = 0
         self._of_config = dispatcher is None
-        self.dispatcher = dispatcher or load(host)
+        self.dispatcher = dispatcher or load(host, begun)
         self.dispatcher.meter = host.meter
         self._log_chain = self.dispatcher.log_chain()
         self._ended = False
@@ -43,12 +48,10 @@ class Loaded:
         """
         begun: list[Plugin] = []
         try:
-            loaded = cls(host, load(host, begun))
+            return cls(host, begun=begun)
         except SetupError:
             await shut_down(begun)
             raise
-        loaded._of_config = True
-        return loaded
 
     async def start(self) -> None:
         """Let them begin.
