@@ -31,5 +31,5 @@ def faults(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="this is about glibc's malloc")
 def test_blocks_reuse_memory() -> None:
     """Blocks that come and go are made of memory that the process has already."""
-    assert faults("kept") < 100
-    assert faults("given back") > 10_000
+    # How many the kernel needs for blocks of 26,000 pages in all depends on how it groups pages.
+    assert faults("kept") * 20 < faults("given back")
