@@ -7,7 +7,9 @@ from typing import Final
 
 from qpsdk.constants import DECLINED, LOGINFO, LOGNOTICE, OK
 from qpsdk.dispatcher import Dispatcher
+from qpsdk.gate import Gate
 from qpsdk.host import Host
+from qpsdk.lists import network_of
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp import Auth, Credentials
@@ -19,6 +21,9 @@ _NOT_OFFERED: Final = Reply.make(502, "AUTH is not offered here", "5.5.1")
 _TLS_FIRST: Final = Reply.make(530, "Must issue a STARTTLS command first", "5.7.0")
 _TOO_MANY_FAILED: Final = Reply.make(
     454, "Too many failed authentications from your address, try again later", "4.7.0"
+)
+_TOO_MANY_AT_ONCE: Final = Reply.make(
+    454, "Too many authentications at once from your address, try again later", "4.7.0"
 )
 _TWICE: Final = Reply.make(503, "You have authenticated already", "5.5.1")
 _UNKNOWN: Final = Reply.make(504, "Authentication mechanism not offered", "5.5.4")
@@ -39,6 +44,7 @@ class Authentication:
         self._settings = settings
         self._clock = host.clock
         self._attempts = host.failed_auth
+        self._gates = host.auth_gates
         self._failed = 0
         self._relayed_before = False
         self._mechanisms = _mechanisms(dispatcher.hooks)
@@ -58,9 +64,8 @@ class Authentication:
             return _TLS_FIRST
         if self._connection.auth_user:
             return _TWICE
-        if self._has_guessed_enough():
-            self._verdicts.log(LOGNOTICE, f"AUTH refused: {_TOO_MANY_FAILED}")
-            return _TOO_MANY_FAILED
+        if self._left() == 0:
+            return self._refuse(_TOO_MANY_FAILED)
         mechanism = event.mechanism.upper()
         if mechanism not in self.offered:
             return _UNKNOWN
@@ -73,6 +78,25 @@ class Authentication:
         return await self.judge(answer) if isinstance(answer, Credentials) else (exchange, answer)
 
     async def judge(self, credentials: Credentials) -> Reply:
+        """Ask the plugins, once no more attempts of the address are under way than may still fail.
+
+        Else those that begin at once would all pass, before the first of them counts as failed.
+        """
+        if (left := self._left()) is None:
+            return await self._ask(credentials)
+        gate = self._gates.setdefault(network_of(self._connection.remote_ip), Gate())
+        gate.set_limit(max(left, 1))
+        if not (gate.enter() or await gate.wait(self._verdicts.work)):
+            return self._refuse(_TOO_MANY_AT_ONCE)
+        try:
+            if self._left() == 0:
+                return self._refuse(_TOO_MANY_FAILED)
+            return await self._ask(credentials)
+        finally:
+            gate.limit = max(self._left() or 0, 1)
+            gate.leave()
+
+    async def _ask(self, credentials: Credentials) -> Reply:
         """Ask the plugins of this mechanism, then those of any; the reply."""
         connection, verdicts = self._connection, self._verdicts
         self._relayed_before = connection.relay_client
@@ -100,12 +124,16 @@ class Authentication:
                 return farewell
         return reply
 
-    def _has_guessed_enough(self) -> bool:
-        """Whether too many attempts from the client's address failed, on whatever connections."""
+    def _left(self) -> int | None:
+        """How many attempts from the client's address may still fail; None for any number."""
         limit, ip = self._settings.max_auth_failures_per_address, self._connection.remote_ip
-        if not ip or ip in self._settings.unlimited_clients:  # on a unix socket they have none
-            return False
-        return 0 < limit <= self._attempts.count(ip)
+        if not limit or not ip or ip in self._settings.unlimited_clients:
+            return None  # on a unix socket they have no address
+        return max(limit - self._attempts.count(ip), 0)
+
+    def _refuse(self, reply: Reply) -> Reply:
+        self._verdicts.log(LOGNOTICE, f"AUTH refused: {reply}")
+        return reply
 
     def forget(self) -> None:
         """The client begins anew (RFC 3207, 4.2); its failed attempts still count."""

@@ -1,4 +1,4 @@
-"""Lets so many through at a time: the messages that queue plugins have in hand."""
+"""Lets so many through at a time: messages that are queued, the attempts of one address at AUTH."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -8,9 +8,9 @@ if TYPE_CHECKING:
     from qpsdk.dispatcher import Work
 
 PATIENCE: Final = 30.0
-"""Seconds that a message waits for its turn. A client waits ten minutes for its answer (RFC 5321,
-4.5.3.2.6): this and one plugin at `queue`, which has nine, fit into them. What plugins at
-`data_post` take, or a second one at `queue`, comes on top."""
+"""Seconds that a message, or an attempt, waits for its turn. A client waits ten minutes for its
+answer (RFC 5321, 4.5.3.2.6): this and one plugin at `queue`, which has nine, fit into them. What
+plugins at `data_post` take, or a second one at `queue`, comes on top."""
 
 
 class Gate:
@@ -21,7 +21,7 @@ class Gate:
         inside: How many are.
     """
 
-    __slots__ = ("_waiting", "inside", "limit")
+    __slots__ = ("__weakref__", "_waiting", "inside", "limit")
 
     def __init__(self, limit: int = 0) -> None:
         self.limit = limit

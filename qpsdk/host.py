@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol, TypeVar, cast
+from weakref import WeakValueDictionary
 
 from qpsdk.address import Address
 from qpsdk.attempts import Attempts
@@ -123,6 +124,7 @@ class Host:
         random: Chance, which a test can repeat.
         queue_gate: Where messages wait while queue plugins have enough of them in hand.
         failed_auth: The clients that have failed to authenticate.
+        auth_gates: Where those of one address wait while others of it are about to.
         store: State that this host shares with others.
         meter: Counts what happens; None where nobody watches.
         asked: The settings that plugins have asked for while they were registered.
@@ -140,6 +142,9 @@ class Host:
     random: Random = field(default_factory=Random)
     queue_gate: Gate = field(init=False, repr=False, default_factory=Gate)
     failed_auth: Attempts = field(init=False, repr=False)
+    auth_gates: WeakValueDictionary[str, Gate] = field(
+        init=False, repr=False, default_factory=WeakValueDictionary
+    )
     store: Store = field(default_factory=MemoryStore)
     meter: Meter | None = None
     asked: set[str] = field(init=False, repr=False, default_factory=set)
@@ -162,6 +167,7 @@ class Host:
     def follow(self, before: "Host") -> None:
         """Count on from the host that was here before a reload."""
         self.failed_auth, self.queue_gate = before.failed_auth, before.queue_gate
+        self.auth_gates = before.auth_gates
         self._set_limits()
 
     def _set_limits(self) -> None:

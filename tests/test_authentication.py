@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from qpsdk import DECLINED, DENY, DENYSOFT, DONE, OK, TLS, Connection, Constant, Plugin
+from qpsdk.host import Host
 from qpsdk.loader import register
 from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import mark_loaded, memory_host
@@ -486,6 +487,110 @@ def test_failures_of_one_address(caplog: pytest.LogCaptureFixture) -> None:
     asyncio.run(main())
     assert f"AUTH refused: {TOO_MANY[0]}" in caplog.messages
     assert f"sent away: {TOO_MANY[1]}" in caplog.messages
+
+
+class Slow(Plugin):
+    """Knows nobody's password but tim's, and takes its time to say so.
+
+    Attributes:
+        at_once: How many it was asked about at the same time, at most.
+        asked: In all.
+    """
+
+    at_once = asked = 0
+    _now = 0
+
+    async def hook_auth_plain(self, _: Connection, *credentials: Any) -> Constant:
+        self.asked += 1
+        self._now += 1
+        self.at_once = max(self.at_once, self._now)
+        try:
+            await asyncio.sleep(0.02)
+        finally:
+            self._now -= 1
+        return OK if credentials[2] == SECRET.encode() else DENY
+
+
+def slow_host(limit: int) -> tuple[Slow, Host]:
+    """A host with such a plugin."""
+    host = memory_host({"max_auth_failures_per_address": str(limit)})
+    plugin = Slow()
+    register(plugin, host, (), {})
+    mark_loaded(plugin)
+    return plugin, host
+
+
+async def one_line(plugin: Plugin, line: str, ip: str) -> int:
+    """The code of the reply to one AUTH from an address."""
+    async with smtp(plugin, connection=Connection("c", ip)) as client:
+        await client.command("EHLO client")
+        return (await client.command(line)).code
+
+
+def test_guesses_at_once() -> None:
+    """Guesses on many connections get no further than one after another, in an IPv6 network too."""
+    plugin, host = slow_host(3)
+
+    async def main() -> list[int]:
+        guesses = [one_line(plugin, WRONG, f"2001:db8::{number}") for number in range(9)]
+        return await asyncio.gather(*guesses)
+
+    assert sorted(asyncio.run(main())) == [454] * 6 + [535] * 3
+    assert plugin.asked == 3
+    assert not host.auth_gates
+
+
+def test_users_at_once() -> None:
+    """Users behind one address wait for each other, and none is refused for how many they are."""
+    plugin, host = slow_host(2)
+
+    async def main() -> list[int]:
+        wrong = one_line(plugin, WRONG, "192.0.2.1")
+        right = [one_line(plugin, PLAIN, "192.0.2.1") for _ in range(9)]
+        return await asyncio.gather(wrong, *right)
+
+    assert sorted(asyncio.run(main())) == [235] * 9 + [535]
+    assert plugin.at_once == 2
+    assert not host.auth_gates
+
+
+def test_gone_before_the_answer() -> None:
+    """A client that goes while it is asked about, or while it waits, is in nobody's way."""
+    plugin, host = slow_host(1)
+
+    async def leave(client: SMTPClient) -> None:
+        await client.command("EHLO client")
+        client.write(f"{WRONG}\r\n".encode())
+        await asyncio.sleep(0.005)
+        client.abort()
+
+    async def main() -> None:
+        async with (
+            smtp(plugin, connection=Connection("a", "192.0.2.1")) as asked,
+            smtp(plugin, connection=Connection("b", "192.0.2.1")) as waiting,
+        ):
+            await asyncio.gather(leave(asked), leave(waiting))
+            assert await one_line(plugin, PLAIN, "192.0.2.1") == 235
+
+    asyncio.run(main())
+    assert not host.auth_gates
+
+
+def test_too_many_at_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who has waited too long for the others is told to try again; that is no failure."""
+    monkeypatch.setattr("qpsdk.gate.Gate.wait.__defaults__", (0.001,))
+    caplog.set_level(logging.INFO, "qpsdk")
+    plugin, host = slow_host(1)
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(one_line(plugin, PLAIN, "192.0.2.1") for _ in range(2)))
+
+    assert sorted(asyncio.run(main())) == [235, 454]
+    told = "454 4.7.0 Too many authentications at once from your address, try again later"
+    assert f"AUTH refused: {told}" in caplog.messages
+    assert host.failed_auth.count("192.0.2.1") == 0
 
 
 @pytest.mark.parametrize("ip", ["127.0.0.1", ""])

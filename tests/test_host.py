@@ -437,6 +437,7 @@ def test_a_reload_counts_on() -> None:
     assert before.queue_gate.enter()
     after.follow(before)
     assert after.failed_auth.count("192.0.2.1") == 1
+    assert after.auth_gates is before.auth_gates
     assert (after.queue_gate.inside, after.queue_gate.limit) == (1, 7)
 
 
