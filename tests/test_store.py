@@ -420,6 +420,60 @@ def test_sqlite_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert asyncio.run(main()) == b"1"
 
 
+def test_sqlite_opened_by_two(tmp_path: Path) -> None:
+    """Who opens a new file while another does the same waits for it."""
+    path = tmp_path / "store"
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")  # as whoever creates it does for a moment
+
+    async def main() -> bytes | None:
+        store = sqlite(path)
+        asyncio.get_running_loop().call_later(0.1, other.execute, "ROLLBACK")
+        await store.open()
+        await store.set(b"a", b"1", 60)
+        try:
+            return await store.get(b"a")
+        finally:
+            await store.close()
+
+    assert asyncio.run(main()) == b"1"
+    other.close()
+
+
+def test_sqlite_never_to_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another that holds a new file for too long is told before the host listens."""
+    monkeypatch.setattr("qpsdk.server.store.BUSY_TIMEOUT", 0.05)
+    path = tmp_path / "store"
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(ConfigError, match=r"the store cannot be used: .*: database is locked"):
+        asyncio.run(sqlite(path).open())
+    other.close()
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_sqlite_deleted(tmp_path: Path, replaced: bool, caplog: pytest.LogCaptureFixture) -> None:
+    """A file that is deleted under a host is told of, once; what it has is kept until the end."""
+    path = tmp_path / "store"
+
+    async def main() -> bytes | None:
+        store = sqlite(path)
+        await store.set(b"a", b"1", 60)
+        assert not caplog.messages
+        path.unlink()
+        if replaced:
+            path.write_bytes(b"")
+        await store.set(b"b", b"2", 60)
+        try:
+            return await store.get(b"a")
+        finally:
+            await store.close()
+
+    assert asyncio.run(main()) == b"1"
+    (line,) = caplog.messages
+    assert line.startswith(f"{path} was deleted or replaced while it is in use")
+
+
 @pytest.mark.parametrize(
     ("make", "problem"),
     [

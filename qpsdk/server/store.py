@@ -6,12 +6,14 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Final, TypeVar
 
 from qpsdk.config import Config
+from qpsdk.constants import LOGERROR
 from qpsdk.errors import BusyError, ConfigError, StoreError
 from qpsdk.host import RunBlocking
+from qpsdk.log import log
 from qpsdk.settings import Settings
 from qpsdk.store import MAX_ENTRIES, REST, MemoryStore, Store, read_count
 
@@ -22,6 +24,9 @@ FILE_NAME: Final = "store.sqlite"
 
 BUSY_TIMEOUT: Final = 2.0
 """Seconds to wait for another process that writes: its transactions take a millisecond."""
+
+AGAIN: Final = 0.01
+"""Seconds until SQLite is asked again for what it does not wait for itself."""
 
 PRUNE_AFTER: Final = 1000
 """Writes after which what has ended is deleted."""
@@ -87,6 +92,7 @@ class SQLiteStore:
         self._max_entries = max_entries
         self._lock = threading.Lock()  # of the connection, which one thread at a time uses
         self._connection: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None  # which one that is of, until it is gone
         self._writes = 0
         self._rests_until = 0.0
 
@@ -139,6 +145,7 @@ class SQLiteStore:
             self._check_rest()
             try:
                 db = self._connection = self._connection or self._connect()
+                self._look()
                 # Immediate: what was read here, nobody changes before we have written.
                 db.execute("BEGIN IMMEDIATE")
                 with db:
@@ -163,13 +170,25 @@ class SQLiteStore:
             self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
         )
         try:
-            db.execute("PRAGMA journal_mode=WAL")  # readers do not wait for the one who writes
+            _begin_wal(db)  # readers do not wait for the one who writes
             db.execute("PRAGMA synchronous=NORMAL")  # a power cut may take the last moments
             db.executescript(_SCHEMA)
         except BaseException:
             db.close()
             raise
+        self._file = _identity(self._path)
         return db
+
+    def _look(self) -> None:
+        """Tell, once, that the file has been deleted under us.
+
+        We go on with it, as the other workers do: a new one beside it would be at odds with what
+        SQLite keeps in the files that belong to it.
+        """
+        if self._file is not None and _identity(self._path) != self._file:
+            self._file = None
+            told = "was deleted or replaced while it is in use, and what it has ends with this host"
+            log(LOGERROR, f"{self._path} {told}; stop the host before you delete it")
 
     def _write(self, db: sqlite3.Connection, key: bytes, value: bytes, end: float) -> None:
         db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?)", (key, value, end))
@@ -188,6 +207,28 @@ class SQLiteStore:
             "DELETE FROM entries WHERE key IN (SELECT key FROM entries ORDER BY ends LIMIT ?)",
             (surplus,),
         )
+
+
+def _begin_wal(db: sqlite3.Connection) -> None:
+    """Have a write-ahead log; SQLite does not wait itself for who makes one at the same moment."""
+    until = monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() >= until:
+                raise
+        sleep(AGAIN)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Which file is at a path; of none zeros."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _read(db: sqlite3.Connection, now: float, key: bytes) -> tuple[bytes | None, float]:
