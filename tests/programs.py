@@ -16,6 +16,7 @@ PACKAGES = {
     "chromium": "chromium",
     "Net::SSLeay": "libnet-ssleay-perl",
     "haproxy": "haproxy",
+    "ip": "iproute2",
     "openssl": "openssl",
     "perl": "perl",
     "qmqp-sink": "postfix",

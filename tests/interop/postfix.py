@@ -6,6 +6,8 @@ import pwd
 import signal
 import socket
 import subprocess
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from stat import S_ISREG
 from tempfile import TemporaryDirectory
@@ -38,16 +40,23 @@ class Postfix:
         address: Where its qmqpd listens.
     """
 
-    def __init__(self, qmqpd: str = "", **settings: str) -> None:
+    def __init__(
+        self,
+        qmqpd: str = "",
+        at: Callable[[], AbstractContextManager[None]] = nullcontext,
+        **settings: str,
+    ) -> None:
         """Start it, or skip the test where that cannot be.
 
         Args:
             qmqpd: Its line of master.cf; without one it gets a free port.
+            at: What a thread does to be on its machine.
             settings: More of main.cf.
         """
         needs("qmqpd")
         if os.geteuid() != 0:
             missing("only root can start a Postfix")
+        self._at = at
         # pytest's own folders are private, and Postfix runs as a user of its own.
         self._temporary = TemporaryDirectory(prefix="qpsdk-postfix-")
         folder = Path(self._temporary.name)
@@ -117,16 +126,17 @@ class Postfix:
         self._temporary.cleanup()
 
     def _run(self, command: str, *, check: bool = True) -> int:
-        done = subprocess.run(
-            [needs("postfix"), "-c", str(self._config), command],
-            capture_output=True,
-            timeout=2 * PATIENCE,
-            check=check,
-        )
+        with self._at():
+            done = subprocess.run(
+                [needs("postfix"), "-c", str(self._config), command],
+                capture_output=True,
+                timeout=2 * PATIENCE,
+                check=check,
+            )
         return done.returncode
 
     def _listens(self) -> bool:
-        with socket.socket() as probe:
+        with self._at(), socket.socket() as probe:
             return probe.connect_ex(self.address) == 0
 
     def log(self) -> str:
