@@ -393,7 +393,8 @@ class ScriptedServer:
         packages: How many whole packages came.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, address: str = "127.0.0.1") -> None:
+        """`address` is where it listens, on a free port."""
         self.script: Callable[[socket.socket], None] = lambda _: None
         self.packages = 0
         outer = self
@@ -412,7 +413,7 @@ class ScriptedServer:
                 assert isinstance(request, socket.socket)
                 request.close()
 
-        self._server = Server(("127.0.0.1", 0), Handler)
+        self._server = Server((address, 0), Handler)
         self.address: tuple[str, int] = self._server.socket.getsockname()
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 
