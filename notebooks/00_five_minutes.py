@@ -27,11 +27,14 @@ class Quiet(Plugin):
 
 
 # %% [markdown]
-# The name says which question it answers: `hook_rcpt` is called for each `RCPT TO`, the
-# recipients of a message. `DENY` is its answer.
+# The name says which question it answers: `hook_rcpt` is called for each `RCPT TO`, the command by
+# which a client names a recipient. `DENY` is its answer.
 #
 # To see what a client makes of it, send a message. No server has to be started: `smtp` holds the
-# whole conversation in memory, with the same code that answers real clients.
+# whole conversation in memory, with the same code that answers real clients. A client waits for
+# answers, so there is `async with`, and `await` before what it does. A notebook, such as this page,
+# allows that anywhere; in a program it stands in an `async def main()`, and `asyncio.run(main())`
+# runs it.
 
 # %%
 from qpsdk.testing import smtp
@@ -41,8 +44,10 @@ async with smtp(Quiet()) as client:
     print(client.transcript)
 
 # %% [markdown]
-# `C:` is the client, `S:` the server. The plugin said `DENY`; the server made a reply of it,
-# `550`, which tells the client not to try again, and added the plugin's words.
+# `C:` is the client, `S:` the server. They greet each other, and the server lists what it can do;
+# the [next chapter](01_the_dialogue.md) goes through that. Sender and recipient were made up, as we
+# gave none. Then the last line: the plugin said `DENY`; the server made a reply of it, `550`, which
+# tells the client not to try again, and added the plugin's words.
 #
 # ## No opinion
 #
@@ -84,7 +89,8 @@ async with smtp(Gone(), Ours()) as client:
 #
 # A message that is accepted must go somewhere, and that too is a plugin's decision, in the hook
 # `queue`. The bundled `queue/qmqp_forward` hands it to a QMQP server, a trusted machine that
-# delivers. A fake one stands in for it here, in memory as well.
+# delivers. A fake one stands in for it here, in memory as well. (192.0.2.1 is an address for
+# examples; nobody has it.)
 
 # %%
 from qpsdk.testing import FakeQMQPServer
@@ -100,8 +106,8 @@ async with smtp(
     print(reply)
 
 # %% [markdown]
-# The client got its `250` only when the QMQP server had said that it has the message. This is
-# what arrived there:
+# The client got its `250`, *yes*, only when the QMQP server had said that it has the message; the
+# words are the fake server's. This is what arrived there, with the offset of each part on the left:
 
 # %%
 message = fake.only_message()
@@ -111,8 +117,5 @@ message.explain()
 # A message travels over QMQP as netstrings: each is a length, a colon, so many bytes, and a comma.
 # Ann gets the mail, Bob does not, and the server has written on top where it came from. Addresses
 # and messages are `bytes`, as on the wire: nothing is decoded that nobody asked to read.
-#
-# This page is the notebook `notebooks/00_five_minutes.py`, and a notebook awaits at top level. In a
-# program, put the `async with` into an `async def main()` and call `asyncio.run(main())`.
 #
 # The [quick start](../quick-start.md) has a real server, a real client, and a plugin in a file.

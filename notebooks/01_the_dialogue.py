@@ -26,7 +26,8 @@ print("qpsdk", qpsdk.__version__)
 # %% [markdown]
 # ## What does a server say by itself?
 #
-# Let a client talk to a host that has no plugin at all.
+# The *host* is the program that speaks SMTP and asks the plugins. Let a client talk to one that has
+# no plugin at all.
 
 # %%
 from qpsdk.testing import smtp
@@ -39,7 +40,13 @@ async with smtp() as client:
 # SMTP is a dialogue of lines. The client gives a command, the server a *reply*: a number of three
 # digits and a text for people. The first digit is the verdict. 2 is yes, 3 is *go on*, 4 is *not
 # now, try again*, 5 is *never, do not try again*. The second number, such as `2.1.0`, says the
-# same once more and in finer steps.
+# same once more and in finer steps; the replies to a greeting have none.
+#
+# The server greets first. The client says its name: `EHLO`, or `HELO` as in the SMTP of 1982. To
+# `EHLO` the server answers with a line for each thing that it can do beyond that; a `-` after the
+# number says that another line follows. `PIPELINING` lets a client send commands without waiting
+# for the replies, with `SIZE` it may say how large its message is. `8BITMIME` and `SMTPUTF8` let
+# bytes above 127 into messages and addresses, `ENHANCEDSTATUSCODES` are the second numbers.
 #
 # `MAIL FROM` and `RCPT TO` name the sender and the recipients of this delivery. Together they
 # are the *envelope*. As on paper, it need not agree with the letter inside.
@@ -63,7 +70,10 @@ for name in ["connect", "ehlo", "mail", "rcpt", "data", "queue", "quit"]:
 # %% [markdown]
 # A plugin answers a hook with a method of that name, and is given those arguments. A *connection*
 # is one client; a *transaction* is one message on its way, with its envelope. A connection may
-# carry several transactions, one after the other.
+# carry several transactions, one after the other. `params` is what the client has put behind an
+# address, such as `SIZE=1000`.
+#
+# <!-- diagram: lifetimes -->
 #
 # ## Watch a message pass
 #
@@ -128,6 +138,7 @@ async with smtp(Witness(), TakeAll()) as client:
     await say(client, "QUIT")
 
 # %% [markdown]
+# `post_fork` is asked once, when the process that serves has started; the client comes after that.
 # Each reply waits for its hooks. A command has up to three: one that may bring a parser of its
 # own (`mail_parse`), one that may change the address (`mail_pre`), and the one that decides
 # (`mail`). When the message itself has come, it is asked about from its header to its end. The
@@ -331,12 +342,16 @@ async with smtp(Doorkeeper()) as client:
     await say(client, "MAIL FROM:<>")
     await say(client, "RCPT TO:<ann@example.com>")
     await say(client, "RCPT TO:<ben@example.com>")
+    await say(client, "RSET")
     await say(client, "MAIL FROM:<sender@example.org>")
     await say(client, "RCPT TO:<ann@example.com>")
     await say(client, "RCPT TO:<ben@example.com>")
     await say(client, "RCPT TO:<eve@example.net>")
 
 # %% [markdown]
+# `RSET` gives up the transaction, so that another can begin. The bounce has one recipient, the
+# message two, and Eve is left to the next plugin.
+#
 # Addresses and names are `bytes`, as they came over the wire. Comparing `recipient.host` with
 # `"example.com"` would always be false, and quietly refuse everything.
 #

@@ -136,6 +136,9 @@ await load("__main__.Limit two")
 await load("__main__.Limit 100")
 
 # %% [markdown]
+# The log has a warning, which is right: to save room, the hook was left out here, and a plugin
+# without one does nothing. Below it is the same.
+#
 # ## Options
 #
 # What has a default is optional. What is to be written as `key=value` is a keyword-only
@@ -169,8 +172,9 @@ await load("__main__.Limit 10 on_error=deny")
 # 7. A server writes those up to the one in `config/loglevel`, unless told otherwise up to
 # `LOGWARN`, 4. So a plugin may be talkative at the higher levels.
 #
-# To see the lines here, let a plugin read the log. That is a hook, too. What the host logs by
-# itself has no hook's name, and is left alone:
+# To see the lines here, let a plugin read the log. That is a hook, too. It is given the lines up to
+# the level in the plugin's `maxlevel`, and its `OK` says that the line is dealt with, so it is
+# written nowhere else. What the host logs by itself has no hook's name, and is left alone:
 
 # %%
 from qpsdk import LOGDEBUG, LOGINFO, log_line

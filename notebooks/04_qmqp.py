@@ -32,8 +32,13 @@ print("qpsdk", qpsdk.__version__)
 #
 # Between machines that trust each other there is less to say. In
 # [QMQP](https://cr.yp.to/proto/qmqp.html), the Quick Mail Queueing Protocol, the client sends one
-# *package*, the server one answer, and that is all. qmail and Postfix have such servers. There is
-# no password and no encryption in it: it belongs on a loopback interface or into a VPN.
+# *package*, the server one answer, and that is all:
+#
+# <!-- diagram: turns -->
+#
+# (With `PIPELINING` an SMTP client waits less often. It asks as many questions.) qmail and Postfix
+# have such servers. There is no password and no encryption in it: it belongs on a loopback
+# interface or into a VPN.
 #
 # ## A package, piece by piece
 #
@@ -166,7 +171,8 @@ captured.assert_recipients(b"ann@example.com", b"ben@example.com")
 # ## K, Z, D
 #
 # There are three answers: `K`, I have it. `Z`, not now, try again later. `D`, never, do not try
-# again. Have the fake server say each of them, one for each connection:
+# again. A *script* tells the fake server what to do, an act for each connection. Have it say each
+# of them:
 
 # %% tags=["program"]
 from qpsdk.testing.qmqp_script import accept, defer, reject
@@ -304,10 +310,14 @@ print(len(fake.messages), "messages for Ann")
 
 # %% [markdown]
 # Ann has it twice. Not to send it again might have meant: not at all. There is no third way; no
-# protocol can have one. Mail prefers twice to never, but no more often than it must. So a plugin
-# that has sent the last byte and got no answer says `DENYSOFT`, and the client, which still has the
-# message, comes again later. What `DECLINED` would do, [chapter 7](07_when_things_go_wrong.md)
-# tries.
+# protocol can have one. Mail prefers twice to never, but no more often than it must. So what a
+# client may do depends on how far it has come:
+#
+# <!-- diagram: tail -->
+#
+# A plugin that has sent the last byte and got no answer says `DENYSOFT`, and the SMTP client, which
+# still has the message, comes again later. What `DECLINED` would do,
+# [chapter 7](07_when_things_go_wrong.md) tries.
 
 # %%
 fake = FakeQMQPServer()

@@ -216,8 +216,8 @@ class NaiveQMQPForward(NaiveQMQPForward):
 # %% [markdown]
 # ## It works
 #
-# The fake server lends its `connect` to the host. A *script* tells it what to do with each
-# connection: here it accepts, then says *later*, then *never*, and to the fourth it is not there.
+# The fake server lends its `connect` to the host. By its script it accepts, then says *later*, then
+# *never*, and to the fourth connection it is not there.
 # What the plugin logs would go to standard error; a plugin on the hook `logging` prints it here.
 
 # %%

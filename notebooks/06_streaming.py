@@ -207,7 +207,9 @@ for megabytes in 1, 2, 4, 8:
 #
 # The slower side has to set the pace. `await stream.drain()` returns when there is room in the
 # buffer again. If the server is slow to read, the network fills up, then our buffer; then `drain`
-# waits, and nothing is read from the spool. That is *back-pressure*.
+# waits, and nothing is read from the spool. That is *back-pressure*:
+#
+# <!-- diagram: pressure -->
 
 
 # %%

@@ -565,7 +565,8 @@ for options in "io_timeout=soon", "session_timeout=900", "balance=random":
 # ## This is the plugin
 #
 # There is no more to it. The methods above, under one `class`, are
-# `qpsdk/plugins/queue/qmqp_forward.py`, to the letter; a test compares them. In `config/plugins` it
+# `qpsdk/plugins/queue/qmqp_forward.py`, to the letter; a test compares them, and the page of
+# this chapter has the file to download. In `config/plugins` it
 # is the line `queue/qmqp_forward 192.0.2.1`, and here it meets some of its trials once more:
 
 # %%

@@ -66,6 +66,7 @@ class Forward(Plugin):
 # The smallest test asks one hook. `plugin` loads a plugin as the host would, from its class and the
 # words of its line; `ask` runs one of its hooks, as the host would, and gives what it decided.
 # What you do not tell it, it makes up: here a transaction with a sender, a recipient and a message.
+# `ask(..., transaction=transaction(message=b"..."))` gives it one of yours.
 #
 # A forwarder needs somebody to forward to. `memory_host` is a host for one plugin, and takes the
 # `connect` of a fake server: nothing leaves this page.
@@ -104,7 +105,8 @@ except AssertionError as error:
 # real session with your plugins; the reply is what a mail server of somebody else would read.
 
 # %%
-from qpsdk.testing import smtp
+from qpsdk import LOGERROR
+from qpsdk.testing import capture_log, smtp
 
 
 class TakeAll(Plugin):
@@ -126,8 +128,6 @@ async def send(message, *acts):
 
 
 # %%
-from qpsdk import LOGERROR
-from qpsdk.testing import capture_log
 from qpsdk.testing.qmqp_script import accept, defer, reject
 
 HELLO = b"Subject: hello\n\nHow are you?\n"

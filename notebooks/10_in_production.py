@@ -29,7 +29,10 @@ print("qpsdk", qpsdk.__version__)
 # So far, all mail was yours. A host that the Internet reaches takes mail from strangers: many of
 # them want to send spam to you, some want to send it through you to others, and none of them reads
 # your log. What was a detail is now a question to be answered before the first message: for whom do
-# you take mail? Who has it when something fails? How do you find out?
+# you take mail? Who has it when something fails? How do you find out? In the end a message comes
+# this way:
+#
+# <!-- diagram: production -->
 #
 # This chapter happens in a terminal. Python types for you: `sh` runs a command, `start` one that
 # stays, and `write` a file. Four ports are used, which this page calls 2525, 628, 25 and 9100: the
@@ -383,8 +386,9 @@ sh(f"{SEND} --to bob@example.com letter.eml >told")
 sh("grep ann@example.org log")
 
 # %% [markdown]
-# The first message was refused, which is 100, and grep has found nothing, which is 1: nothing,
-# though the letter is from Ann. What a log has is the envelope, what the client says in MAIL and
+# `qpsdk send` ends with 100 where it is refused for good, as the first message was, and with 75
+# where it may try again. And grep has found nothing, which is 1: nothing, though the letter is from
+# Ann. What a log has is the envelope, what the client says in MAIL and
 # RCPT; the sender is here what `qpsdk send` says if it is not told another. So ask for that:
 
 # %% tags=["static"]
@@ -663,7 +667,8 @@ sh("grep -E '^(Dynamic|ExecReload|Restart=|ProtectS|NoNew)' units/qpsdk.service"
 # ## Exercises
 #
 # **1.** A D from a server that does not know us bounces mail, for a mistake of ours. Write a
-# forwarder that puts such messages off, and says LOGALERT. All else stays as it is.
+# forwarder that puts such messages off, and says LOGALERT. All else stays as it is. (The fake
+# server's act is `unauthorized`.)
 
 # %% tags=["answer"]
 from qpsdk import DENY, DENYSOFT, LOGALERT, OK, Plugin
@@ -698,6 +703,7 @@ assert len(log.lines(level=LOGALERT)) == 1
 # %% [markdown]
 # **2.** Behind a proxy, no client ever has the proxy's address, unless somebody has broken the
 # PROXY protocol. Write a plugin that is told that address, and puts off whoever comes with it.
+# (To come from an address in memory, give `smtp` a `connection=Connection("1", ADDRESS)`.)
 
 # %% tags=["answer"]
 from qpsdk import DECLINED, Connection

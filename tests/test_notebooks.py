@@ -196,6 +196,21 @@ def test_page_leads_on(tmp_path: Path) -> None:
     assert "](programs/chapter.py)" in made(notebook)
 
 
+def test_page_has_the_plugin_that_it_writes(tmp_path: Path) -> None:
+    """The whole file of a plugin is there where its parts are; a file that is none is not."""
+    notebook = write(
+        tmp_path, "# %%", "# queue/qmqp_forward.py", "A = 1", "# %%", "# queue/none.py", "B = 2"
+    )
+    files = downloads(notebook, tmp_path / "cache")
+    assert [name for name in files if name.startswith("plugins/")] == [
+        "plugins/queue/qmqp_forward.py"
+    ]
+    shipped = Path(__file__).parent.parent / "qpsdk/plugins/queue/qmqp_forward.py"
+    assert files["plugins/queue/qmqp_forward.py"] == shipped.read_text()
+    link = '[`queue/qmqp_forward.py`](plugins/queue/qmqp_forward.py){ download="qmqp_forward.py" }'
+    assert link in made(notebook)
+
+
 def test_page_needs_a_title(tmp_path: Path) -> None:
     """A notebook that begins otherwise says what to write."""
     notebook = tmp_path / "untitled.py"

@@ -1,13 +1,16 @@
 """The pictures of the site are drawn from the program, and say in words what they show."""
 
+import asyncio
 import re
 from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 
+from qpsdk import OK, Plugin, qmqp
 from qpsdk.hooks import HOOKS
 from qpsdk.smtp.steps import State
+from qpsdk.testing import smtp
 from tests.hooks_of_site import hook
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -30,17 +33,19 @@ def words(picture: str) -> list[str]:
     return [text.text or "" for text in parse(picture).iter(f"{SVG}text")]
 
 
-@pytest.mark.parametrize("name", ["states", "package", "dispatch", "way", "fleet"])
-def test_a_picture_has_a_title_and_words(diagrams: ModuleType, name: str) -> None:
+def test_a_picture_has_a_title_and_words(diagrams: ModuleType) -> None:
     """Who does not see it is told what it shows; a blank line would end it in Markdown."""
-    picture: str = diagrams.DIAGRAMS[name]()
-    svg = parse(picture)
-    assert svg.get("role") == "img"
-    labels = (svg.get("aria-labelledby") or "").split()
-    told = {part.get("id"): part.text for part in svg if part.tag in {f"{SVG}title", f"{SVG}desc"}}
-    assert set(told) == set(labels)
-    assert all(told.values())
-    assert "\n\n" not in picture
+    for name, draw in diagrams.DIAGRAMS.items():
+        picture = draw()
+        svg = parse(picture)
+        assert svg.get("role") == "img"
+        labels = (svg.get("aria-labelledby") or "").split()
+        told = {
+            part.get("id"): part.text for part in svg if part.tag in {f"{SVG}title", f"{SVG}desc"}
+        }
+        assert set(told) == set(labels) == {f"{name}-title", f"{name}-words"}
+        assert all(told.values())
+        assert "\n\n" not in picture
 
 
 def test_nothing_is_outside_of_a_picture(diagrams: ModuleType) -> None:
@@ -98,6 +103,39 @@ def test_package(diagrams: ModuleType) -> None:
     assert wire.replace("⏎", "\n") == (
         "80:19:Subject: hello\n\nhi\n,15:you@example.org,15:ann@example.com,15:bob@example.com,,"
     )
+
+
+def test_turns_are_those_of_a_dialogue(diagrams: ModuleType) -> None:
+    """A host answers the commands of the picture of SMTP as it says there."""
+
+    class TakeAll(Plugin):
+        def hook_rcpt(self, *_: object) -> object:
+            return OK
+
+        def hook_queue(self, _: object) -> object:
+            return OK
+
+    commands = {"EHLO": "EHLO x.org", "MAIL FROM": "MAIL FROM:<me@x.org>", "DATA": "DATA"}
+
+    async def talk() -> list[int]:
+        async with smtp(TakeAll()) as client:
+            replies = [client.greeting]
+            for said, _ in diagrams.SMTP_TURNS[1:-1]:
+                user = said.removeprefix("RCPT TO: ")
+                replies.append(await client.command(commands.get(said, f"RCPT TO:<{user}@x.org>")))
+            replies.append(await client.send_data("Subject: hello\n\nhi\n"))
+        return [reply.code for reply in replies]
+
+    assert asyncio.run(talk()) == [int(code) for _, code in diagrams.SMTP_TURNS]
+
+
+def test_tail(diagrams: ModuleType) -> None:
+    """The last byte of a package is on a line of its own, and the answer is a right one."""
+    drawn = words(diagrams.tail())
+    assert drawn[drawn.index("the last byte") - 1] == ","
+    assert drawn[0] == "80:19:"
+    assert qmqp.ResponseDecoder().feed(b"3:Kok,") is not None
+    assert "3:Kok," in drawn
 
 
 def test_order_of_hooks(diagrams: ModuleType) -> None:

@@ -6,7 +6,7 @@ and says in words, for those who do not see it, what it shows.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -310,7 +310,36 @@ def _replies(hook: Hook) -> str:
     return ", ".join(words)
 
 
-# The way of the data
+# Rooms below each other
+
+
+def _chain(
+    drawing: Drawing,
+    column: tuple[float, float, float],
+    rooms: Sequence[str],
+    between: Sequence[tuple[str, str]],
+    outside: Container[str],
+) -> list[float]:
+    """Rooms with what passes between each and the next, down and up; how high each is.
+
+    `column` is the left edge and the width of the rooms, and how far they are apart.
+    """
+    x, width, step = column
+    middle = x + width / 2
+    heights = [LINE / 2 + 1 + number * step for number in range(len(rooms))]
+    for y, room in zip(heights, rooms, strict=True):
+        drawing.room(x, y, room, width, "outside" if room in outside else "room")
+    for y, (down, up) in zip(heights, between, strict=False):
+        top, bottom, half = y + LINE / 2, y + step - LINE / 2, y + step / 2
+        if up:
+            drawing.line((middle - 30, top), (middle - 30, bottom))
+            drawing.text(middle - 40, half, down, "quiet", "end")
+            drawing.line((middle + 30, bottom), (middle + 30, top))
+            drawing.text(middle + 40, half, up, "quiet")
+        else:
+            drawing.line((middle, top), (middle, bottom))
+            drawing.text(middle + 12, half, down, "quiet")
+    return heights
 
 
 def way() -> str:
@@ -324,21 +353,20 @@ def way() -> str:
         " transaction, from which a queue plugin reads it and sends it to the QMQP server, which"
         " says K, Z or D.",
     )
-    rooms = ("client", "smtp engine", "session", "dispatcher", "plugin")
-    down = ("bytes", "event", "hook, arguments", "hook, arguments")
-    up = ("bytes", "reply", "outcome", "constant, text")
-    width, step = 130.0, LINE * 3
-    x, middle = 165.0, 165.0 + width / 2
-    for number, room in enumerate(rooms):
-        y = LINE / 2 + 1 + number * step
-        drawing.room(x, y, room, width, "room" if number else "outside")
-        if number < len(rooms) - 1:
-            top, bottom = y + LINE / 2, y + step - LINE / 2
-            drawing.line((middle - 30, top), (middle - 30, bottom))
-            drawing.text(middle - 40, (top + bottom) / 2, down[number], "quiet", "end")
-            drawing.line((middle + 30, bottom), (middle + 30, top))
-            drawing.text(middle + 40, (top + bottom) / 2, up[number], "quiet")
-    right, session, plugin = 430.0, LINE / 2 + 1 + 2 * step, LINE / 2 + 1 + 4 * step
+    width, step, x = 130.0, LINE * 3, 165.0
+    *_, session, _, plugin = _chain(
+        drawing,
+        (x, width, step),
+        ("client", "smtp engine", "session", "dispatcher", "plugin"),
+        (
+            ("bytes", "bytes"),
+            ("event", "reply"),
+            ("hook, arguments", "outcome"),
+            ("hook, arguments", "constant, text"),
+        ),
+        {"client"},
+    )
+    right = 430.0
     drawing.line((x + width, session), (right, session))
     drawing.room(right, session, "transaction", width, "room")
     drawing.text(right, session + LINE, "envelope, header,", "quiet")
@@ -354,9 +382,6 @@ def way() -> str:
     return drawing.svg()
 
 
-# Several hosts
-
-
 def fleet() -> str:
     """Who stands before and behind several hosts, and what they share."""
     drawing = Drawing(
@@ -366,18 +391,210 @@ def fleet() -> str:
         " that names the client. The hosts share Redis, and hand each message by QMQP to one of M"
         " Postfix, which send it on.",
     )
-    rooms = ("clients", "HAProxy", "N hosts", "M Postfix", "where mail goes on")
-    between = ("SMTP", "PROXY header, SMTP", "QMQP", "SMTP")
-    width, step, right = 160.0, LINE * 2.2, 230.0
-    for number, room in enumerate(rooms):
-        y = LINE / 2 + 1 + number * step
-        drawing.room(0, y, room, width, "room" if 0 < number < len(rooms) - 1 else "outside")
-        if number < len(rooms) - 1:
-            drawing.line((width / 2, y + LINE / 2), (width / 2, y + step - LINE / 2))
-            drawing.text(width / 2 + 12, y + step / 2, between[number], "quiet")
-    hosts = LINE / 2 + 1 + 2 * step
+    width, right = 160.0, 230.0
+    _, _, hosts, *_ = _chain(
+        drawing,
+        (0, width, LINE * 2.2),
+        ("clients", "HAProxy", "N hosts", "M Postfix", "where mail goes on"),
+        (("SMTP", ""), ("PROXY header, SMTP", ""), ("QMQP", ""), ("SMTP", "")),
+        {"clients", "where mail goes on"},
+    )
     drawing.line((width, hosts), (right, hosts))
     drawing.room(right, hosts, "Redis", 100, "room")
+    return drawing.svg()
+
+
+def place() -> str:
+    """Where a host stands, and who is asked what."""
+    drawing = Drawing(
+        "place",
+        "Where a host stands",
+        "Clients send commands to the host. At each step it asks the plugins, by a hook; they"
+        " answer with a constant, and it makes a reply of that. A message that is taken goes to a"
+        " server behind it, which says that it has it, and puts it into mailboxes.",
+    )
+    x, width, right, wide = 105.0, 150.0, 345.0, 90.0
+    _, host, *_ = _chain(
+        drawing,
+        (x, width, LINE * 3),
+        ("clients", "host", "server behind it", "mailboxes"),
+        (("commands", "replies"), ("the message", "I have it"), ("", "")),
+        {"clients", "server behind it", "mailboxes"},
+    )
+    for y, words, ends in (
+        (host - 6, "hook", (x + width, right)),
+        (host + 6, "constant", (right, x + width)),
+    ):
+        drawing.line((ends[0], y), (ends[1], y))
+        drawing.text((x + width + right) / 2, y + (y - host) * 1.9, words, "quiet", "middle")
+    drawing.box(right, host - LINE, wide, 2 * LINE, "hook")
+    drawing.text(right + wide / 2, host, "plugins", "", "middle")
+    return drawing.svg()
+
+
+def production() -> str:
+    """The machines of the last chapter, with their ports."""
+    drawing = Drawing(
+        "production",
+        "From a stranger to a mailbox",
+        "Strangers come to HAProxy, on port 25. It hands each connection to the host on port 2525,"
+        " with a PROXY header that names the client. The host hands each message by QMQP to"
+        " Postfix, on port 628, which writes it into a maildir. The host reads the config"
+        " directory, and shows its metrics on port 9100.",
+    )
+    x, width, right = 105.0, 130.0, 260.0
+    _, _, host, *_ = _chain(
+        drawing,
+        (x, width, LINE * 2.4),
+        ("strangers", "HAProxy", "host", "Postfix", "maildir"),
+        (
+            ("SMTP, port 25", ""),
+            ("PROXY header, SMTP, port 2525", ""),
+            ("QMQP, port 628", ""),
+            ("", ""),
+        ),
+        {"strangers", "maildir"},
+    )
+    drawing.room(0, host, "config/", 80, "room")
+    drawing.line((80, host), (x, host))
+    drawing.room(right, host, "log, metrics: 9100", 0, "room")
+    drawing.line((x + width, host), (right, host))
+    return drawing.svg()
+
+
+def pressure() -> str:
+    """Who waits for whom while a message is streamed."""
+    drawing = Drawing(
+        "pressure",
+        "Back-pressure",
+        "Blocks of 64 KB go from the spool, which is a file, to the plugin, which writes them into"
+        " the stream's buffer, from which the network carries them to the server. A server that is"
+        " slow fills the network and the buffer; then drain waits, and no block is read from the"
+        " spool.",
+    )
+    _chain(
+        drawing,
+        (150, 150, LINE * 3),
+        ("spool, a file", "plugin", "stream's buffer", "server"),
+        (
+            ("a block of 64 KB", "no more is read"),
+            ("write", "full: drain waits"),
+            ("the network", "slow: it fills up"),
+        ),
+        {"server"},
+    )
+    return drawing.svg()
+
+
+# What is within what
+
+
+def lifetimes() -> str:
+    """A connection with its transactions, and the notes of each."""
+    drawing = Drawing(
+        "lifetimes",
+        "A connection and its transactions",
+        "One connection lasts from the greeting to QUIT. In it are EHLO and two transactions, one"
+        " after the other, each with MAIL, RCPT, DATA and a message. What is in connection.notes"
+        " lasts as long as the connection, what is in transaction.notes as long as a transaction.",
+    )
+    inner, width, y = 16.0, 250.0, LINE * 1.75
+    drawing.text(inner, y, "the greeting, EHLO")
+    for number in ("first", "second"):
+        y += LINE
+        drawing.box(inner, y - LINE / 2 + 4, width, 2 * LINE + 10, "hook")
+        drawing.text(inner + 12, y + 10, "MAIL, RCPT, RCPT, DATA")
+        drawing.text(inner + 12, y + LINE + 4, "the message, the final dot")
+        drawing.text(inner + width + 28, y + 10, f"{number} transaction", "strong")
+        drawing.text(inner + width + 28, y + LINE + 4, "transaction.notes", "quiet")
+        y += LINE * 2
+    y += LINE
+    drawing.text(inner, y, "QUIT")
+    drawing.text(inner + width + 28, LINE * 1.75, "connection.notes", "quiet")
+    drawing.text(inner, LINE / 2, "connection", "strong")
+    drawing.box(0, LINE, drawing.width + 10, y - LINE / 4, "string")
+    drawing.height += 2
+    return drawing.svg()
+
+
+# Two protocols
+
+SMTP_TURNS: Final = (
+    ("", "220"),
+    ("EHLO", "250"),
+    ("MAIL FROM", "250"),
+    ("RCPT TO: ann", "250"),
+    ("RCPT TO: ben", "250"),
+    ("DATA", "354"),
+    ("message, final dot", "250"),
+)
+QMQP_TURNS: Final = (("package", "K"),)
+
+
+def turns() -> str:
+    """The same message by SMTP and by QMQP: who says what, from top to bottom."""
+    drawing = Drawing(
+        "turns",
+        "A message for two, by SMTP and by QMQP",
+        "By SMTP: "
+        + ", ".join(f"{said or 'the client comes'}: {reply}" for said, reply in SMTP_TURNS)
+        + ". By QMQP: "
+        + ", ".join(f"{said}: {reply}" for said, reply in QMQP_TURNS)
+        + ".",
+    )
+    _turns(drawing, 0, 180, "SMTP", SMTP_TURNS)
+    _turns(drawing, 250, 140, "QMQP", QMQP_TURNS)
+    return drawing.svg()
+
+
+def _turns(
+    drawing: Drawing, x: float, width: float, title: str, said: Sequence[tuple[str, str]]
+) -> None:
+    drawing.text(x + width / 2, LINE / 2, title, "strong", "middle")
+    top = LINE * 2
+    drawing.text(x, top - LINE / 2, "client")
+    drawing.text(x + width, top - LINE / 2, "server", "", "end")
+    y = top
+    for command, reply in said:
+        for words, ends in ((command, (x, x + width)), (reply, (x + width, x))):
+            if words:
+                y += LINE
+                drawing.line((ends[0], y), (ends[1], y))
+                drawing.text(x + width / 2, y - LINE / 2 + 1, words, "quiet", "middle")
+    for edge in (x, x + width):
+        drawing.line((edge, top), (edge, y + LINE / 2), kind="faint", arrow=False)
+
+
+# Who has a message
+
+
+def tail() -> str:
+    """The bytes of a package as they are sent, and who has the message after each."""
+    whole = Package.of(len(MESSAGE), SENDER, RECIPIENTS)
+    drawing = Drawing(
+        "tail",
+        "Who has the message",
+        "The lengths, the message and the envelope are sent: until then nobody else has the"
+        " message, and another server may be asked. Then the last byte is sent, a comma: from there"
+        " on the server may have it, and nobody else may be asked. Then the answer comes, K: the"
+        " server has it, and the client is told 250.",
+    )
+    assert whole.tail.endswith(b",,")
+    sent = (
+        (_shown(whole.head), "value", "nobody else has the message:"),
+        (f"{_shown(MESSAGE)[:14]} ...", "value", "another server may be asked"),
+        (f"{_shown(whole.tail)[:12]} ...", "value", ""),
+        (_shown(whole.tail)[-1:], "value", "the last byte"),
+        ("no answer yet", "outside", "it may have it: ask nobody else"),
+        ("3:Kok,", "outside", "it has it: 250 to our client"),
+    )
+    width, right, apart = 150.0, 166.0, LINE * 1.25
+    for number, (data, kind, then) in enumerate(sent):
+        y = apart * number + LINE / 2 + 1
+        drawing.room(0, y, data, width, kind)
+        drawing.text(right, y, then, "strong" if data == "," else "")
+    turn = apart * 3.5 + LINE / 2 + 1
+    drawing.line((0, turn), (drawing.width, turn), kind="faint", arrow=False)
     return drawing.svg()
 
 
@@ -387,6 +604,12 @@ DIAGRAMS: Final[dict[str, Callable[[], str]]] = {
     "dispatch": dispatch,
     "way": way,
     "fleet": fleet,
+    "place": place,
+    "lifetimes": lifetimes,
+    "turns": turns,
+    "tail": tail,
+    "pressure": pressure,
+    "production": production,
 }
 
 _WANTED: Final = re.compile(r"^<!-- diagram: (\w+) -->$", re.MULTILINE)

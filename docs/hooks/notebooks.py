@@ -33,6 +33,7 @@ from qpsdk import __version__
 
 ROOT: Final = Path(__file__).parent.parent.parent
 CACHE: Final = ROOT / ".cache" / "notebooks"
+BUNDLED: Final = ROOT / "qpsdk" / "plugins"
 
 SOURCES: Final = tuple(
     ROOT / name for name in ("qpsdk", "notebooks/programs", "notebooks/recorded", "docs/assets")
@@ -236,6 +237,7 @@ def _about(notebook: Path, cells: NotebookNode) -> str:
     links = [_download("notebook", f"{stem}.ipynb"), _download("the same as Python", f"{stem}.py")]
     if program(notebook).is_file():
         links.append(_download("its program", f"programs/{stem}.py"))
+    links += [_download(f"`{file}`", f"plugins/{file}") for file in plugins(notebook)]
     return (
         f"Run with qpsdk {ran['version']} on Python {ran['python']}."
         f" Download: {', '.join(links)}.\n{{ .chapter data-search-exclude }}"
@@ -251,6 +253,12 @@ def program(notebook: Path) -> Path:
     return notebook.parent / "programs" / notebook.name
 
 
+def plugins(notebook: Path) -> list[str]:
+    """The files of bundled plugins that the chapter's cells are parts of."""
+    written = re.findall(r"^# (\w+/\w+\.py)$", notebook.read_text(encoding="utf-8"), re.MULTILINE)
+    return sorted(file for file in set(written) if (BUNDLED / file).is_file())
+
+
 def downloads(notebook: Path, cache: Path = CACHE) -> dict[str, str]:
     """The files beside a page, by their names."""
     cells = executed(notebook, cache)
@@ -262,6 +270,8 @@ def downloads(notebook: Path, cache: Path = CACHE) -> dict[str, str]:
     }
     if program(notebook).is_file():
         files[f"programs/{notebook.stem}.py"] = program(notebook).read_text(encoding="utf-8")
+    for file in plugins(notebook):
+        files[f"plugins/{file}"] = (BUNDLED / file).read_text(encoding="utf-8")
     return files
 
 
@@ -270,8 +280,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     notebooks = sorted(Path(config.config_file_path).parent.glob("notebooks/*.py"))
     with ThreadPoolExecutor(AT_ONCE) as pool:
         pages = pool.map(page, notebooks, [*notebooks[1:], None])
+        made: dict[str, str] = {}  # two chapters may have written the same plugin
         for notebook, markdown in zip(notebooks, pages, strict=True):
-            made = {f"{notebook.stem}.md": markdown, **downloads(notebook)}
-            for name, content in made.items():
-                files.append(File.generated(config, f"tutorial/{name}", content=content))
+            made |= {f"{notebook.stem}.md": markdown, **downloads(notebook)}
+    for name, content in made.items():
+        files.append(File.generated(config, f"tutorial/{name}", content=content))
     return files

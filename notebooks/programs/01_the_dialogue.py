@@ -76,6 +76,7 @@ async def main():
         await say(client, "MAIL FROM:<>")
         await say(client, "RCPT TO:<ann@example.com>")
         await say(client, "RCPT TO:<ben@example.com>")
+        await say(client, "RSET")
         await say(client, "MAIL FROM:<sender@example.org>")
         await say(client, "RCPT TO:<ann@example.com>")
         await say(client, "RCPT TO:<ben@example.com>")

@@ -155,8 +155,15 @@ def test_pictures_are_in_their_pages(site: Path) -> None:
         ("reference/order", "states"),
         ("reference/hooks", "dispatch"),
         ("explanation/qmqp", "package"),
+        ("explanation/qmqp", "tail"),
         ("explanation/design", "way"),
         ("how-to/scale-out", "fleet"),
+        ("", "place"),
+        ("tutorial/01_the_dialogue", "lifetimes"),
+        ("tutorial/04_qmqp", "turns"),
+        ("tutorial/04_qmqp", "tail"),
+        ("tutorial/06_streaming", "pressure"),
+        ("tutorial/10_in_production", "production"),
     ):
         html = (site / page / "index.html").read_text()
         assert f'<div class="diagram" id="diagram-{name}" tabindex="0">\n<svg viewBox=' in html
