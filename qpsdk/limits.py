@@ -19,7 +19,7 @@ MAX_AUTH_FAILURES_PER_ADDRESS: Final = 30
 UNLIMITED_CLIENTS: Final = ("127.0.0.1", "::1")
 """Ourselves: a proxy or a webmail on this machine brings the connections of all its users."""
 
-SESSION_TIMEOUT: Final = 3600.0
+SESSION_TIMEOUT: Final = 3600
 """Seconds that a connection may last. Relays that keep one for many messages give it up within
 minutes (Postfix: 300 s), and every one of them connects again."""
 

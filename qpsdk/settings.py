@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,17 +34,14 @@ from qpsdk.values import (
 )
 
 DEFAULT_SIZE_THRESHOLD: Final = 64 * 1024
-DEFAULT_TIMEOUT: Final = 300.0
+DEFAULT_TIMEOUT: Final = 300
 """Seconds: what a server should wait for the next command (RFC 5321, 4.5.3.2.7)."""
 
-DEFAULT_HANDSHAKE_TIMEOUT: Final = 30.0
+DEFAULT_HANDSHAKE_TIMEOUT: Final = 30
 """Seconds: a handshake is a few packets, and a client that makes none holds a connection."""
 
-DEFAULT_PROXY_TIMEOUT: Final = 5.0
+DEFAULT_PROXY_TIMEOUT: Final = 5
 """Seconds: a proxy sends its header with the connection, and knows all that is in it."""
-
-DEFAULT_SPOOL_PERMS: Final = 0o700
-_UNLIMITED: Final = NetworkList(host_limits.UNLIMITED_CLIENTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,35 +80,35 @@ class Settings:
         min_free_disk: Bytes that spool files leave free on their disk.
     """
 
-    me: str = "localhost"
-    greeting: str = ""
-    limits: Limits = field(default_factory=Limits)
-    bare_newline: BareNewline = "reject"
-    size_threshold: int = DEFAULT_SIZE_THRESHOLD
-    spool_dir: Path | None = None
-    spool_perms: int = DEFAULT_SPOOL_PERMS
-    timeout: float = DEFAULT_TIMEOUT
-    loglevel: LogLevel = LogLevel.LOGWARN
-    tls_before_auth: bool = False
-    tls_handshake_timeout: float = DEFAULT_HANDSHAKE_TIMEOUT
-    auth_results: str = "localhost"
-    listen: tuple[str, ...] = ()
-    store: str = ""
-    metrics: Endpoint | None = None
-    proxy_networks: NetworkList = field(default_factory=lambda: NetworkList(()))
-    proxy_unix: bool = False
-    proxy_timeout: float = DEFAULT_PROXY_TIMEOUT
-    max_connections: int = host_limits.MAX_CONNECTIONS
-    max_connections_per_address: int = host_limits.MAX_CONNECTIONS_PER_ADDRESS
-    max_connection_rate: int = host_limits.MAX_CONNECTION_RATE
-    max_auth_failures_per_address: int = host_limits.MAX_AUTH_FAILURES_PER_ADDRESS
-    unlimited_clients: NetworkList = _UNLIMITED
-    session_timeout: float = host_limits.SESSION_TIMEOUT
-    min_data_rate: int = host_limits.MIN_DATA_RATE
-    max_forwards: int = host_limits.MAX_FORWARDS
-    max_threads: int = host_limits.MAX_THREADS
-    max_spool: int = 0
-    min_free_disk: int = host_limits.MIN_FREE_DISK
+    me: str
+    greeting: str
+    limits: Limits
+    bare_newline: BareNewline
+    size_threshold: int
+    spool_dir: Path | None
+    spool_perms: int
+    timeout: float
+    loglevel: LogLevel
+    tls_before_auth: bool
+    tls_handshake_timeout: float
+    auth_results: str
+    listen: tuple[str, ...]
+    store: str
+    metrics: Endpoint | None
+    proxy_networks: NetworkList
+    proxy_unix: bool
+    proxy_timeout: float
+    max_connections: int
+    max_connections_per_address: int
+    max_connection_rate: int
+    max_auth_failures_per_address: int
+    unlimited_clients: NetworkList
+    session_timeout: float
+    min_data_rate: int
+    max_forwards: int
+    max_threads: int
+    max_spool: int
+    min_free_disk: int
 
     @classmethod
     def read(cls, config: Config) -> "Settings":
@@ -157,7 +154,7 @@ class Setting:
         meaning: What it is for, in one sentence.
         parse: Reads one value; raises ValueError with a text that says what would be right.
         default: Its value where there is no file.
-        shown_default: The same in words.
+        default_in_words: The same, where it is not written like that.
         several: It has any number of values, one a line; else one at most.
         taken_up_by: A change takes a reload (SIGHUP), or a restart; where neither, it holds for
             the next client.
@@ -169,11 +166,16 @@ class Setting:
     meaning: str
     parse: Callable[[str], Any]
     default: Any = ""
-    shown_default: str = ""
+    default_in_words: str = ""
     several: bool = False
     taken_up_by: Literal["", "reload", "restart"] = ""
     hook: bool = True
     host: bool = True
+
+    @property
+    def shown_default(self) -> str:
+        """Its default, for people to read; empty if there is nothing to say."""
+        return self.default_in_words or str(self.default)
 
     @property
     def taken_up(self) -> str:
@@ -208,20 +210,6 @@ class Setting:
         return found
 
 
-def _limit(
-    name: str,
-    default: int,
-    meaning: str,
-    parse: Callable[[str], int] = read_number,
-    *,
-    taken_up_by: Literal["", "reload", "restart"] = "",
-    hook: bool = False,
-) -> "Setting":
-    """A limit that is one number."""
-    text = str(default)
-    return Setting(name, meaning, parse, default, text, taken_up_by=taken_up_by, hook=hook)
-
-
 def _plugins(name: str, meaning: str) -> "Setting":
     """A setting of bundled plugins, which check it themselves when they are loaded."""
     return Setting(name, meaning, str, several=True, host=False)
@@ -232,7 +220,7 @@ _TABLE: Final = (
         "me",
         "The name of this host, in greetings and in our Received field.",
         read_host_name,
-        shown_default="what the system calls itself",
+        default_in_words="what the system calls itself",
         hook=False,
     ),
     Setting(
@@ -276,7 +264,6 @@ _TABLE: Final = (
         "Seconds that a proxy has for its PROXY header.",
         read_seconds,
         DEFAULT_PROXY_TIMEOUT,
-        "5",
         hook=False,
     ),
     Setting(
@@ -291,88 +278,90 @@ _TABLE: Final = (
         "smtpgreeting",
         "The text of the greeting; our name is put in front of it.",
         read_line_of_text,
-        shown_default="ESMTP qpsdk ready",
+        default_in_words="ESMTP qpsdk ready",
     ),
     Setting(
         "timeout",
         "Seconds that a client may say nothing, or not take what we send.",
         read_seconds,
         DEFAULT_TIMEOUT,
-        "300",
     ),
     Setting(
         "databytes",
         "The largest message that is taken, in bytes; 0 for no limit.",
         read_bytes,
         0,
-        "0",
     ),
-    _limit(
+    Setting(
         "max_recipients",
-        smtp_limits.MAX_RECIPIENTS,
         "Recipients of one message; RFC 5321 has a server take 100.",
         read_positive,
-        hook=True,
+        smtp_limits.MAX_RECIPIENTS,
     ),
-    _limit(
+    Setting(
         "max_header",
-        smtp_limits.MAX_HEADER,
         "Bytes of a message's header, which is held in memory.",
         read_positive,
-        hook=True,
+        smtp_limits.MAX_HEADER,
     ),
-    _limit(
+    Setting(
         "max_commands",
-        smtp_limits.MAX_COMMANDS,
         "Commands without a message that is taken; 0 for no limit.",
-        hook=True,
+        read_number,
+        smtp_limits.MAX_COMMANDS,
     ),
-    _limit(
+    Setting(
         "max_bad_commands",
-        smtp_limits.MAX_BAD_COMMANDS,
         "Commands that make no sense.",
         read_positive,
-        hook=True,
+        smtp_limits.MAX_BAD_COMMANDS,
     ),
-    _limit(
+    Setting(
         "max_refusals",
-        smtp_limits.MAX_REFUSALS,
         "Refused commands, recipients among them, without a message that is taken; 0 for no limit.",
-        hook=True,
+        read_number,
+        smtp_limits.MAX_REFUSALS,
     ),
-    _limit(
+    Setting(
         "max_auth_failures",
-        smtp_limits.MAX_FAILED_AUTH,
         "Failed attempts to authenticate, of one connection.",
         read_positive,
-        hook=True,
+        smtp_limits.MAX_FAILED_AUTH,
     ),
-    _limit(
+    Setting(
         "max_auth_failures_per_address",
-        host_limits.MAX_AUTH_FAILURES_PER_ADDRESS,
         "Failed attempts to authenticate within 15 minutes, of one address or IPv6 /64; 0 for no"
         " limit.",
+        read_number,
+        host_limits.MAX_AUTH_FAILURES_PER_ADDRESS,
+        hook=False,
     ),
-    _limit(
+    Setting(
         "max_connections",
-        host_limits.MAX_CONNECTIONS,
         "Clients that are connected at a time; 0 for no limit.",
+        read_number,
+        host_limits.MAX_CONNECTIONS,
+        hook=False,
     ),
-    _limit(
+    Setting(
         "max_connections_per_address",
-        host_limits.MAX_CONNECTIONS_PER_ADDRESS,
         "Those of one address or IPv6 /64; 0 for no limit.",
+        read_number,
+        host_limits.MAX_CONNECTIONS_PER_ADDRESS,
+        hook=False,
     ),
-    _limit(
+    Setting(
         "max_connection_rate",
-        host_limits.MAX_CONNECTION_RATE,
         "New connections of one address or IPv6 /64 within a minute; 0 for no limit.",
+        read_number,
+        host_limits.MAX_CONNECTION_RATE,
+        hook=False,
     ),
     Setting(
         "unlimited_clients",
         "Clients whom the limits of one address do not concern, as in relayclients.",
         read_network,
-        shown_default=", ".join(host_limits.UNLIMITED_CLIENTS),
+        default_in_words=", ".join(host_limits.UNLIMITED_CLIENTS),
         several=True,
         hook=False,
     ),
@@ -382,42 +371,47 @@ _TABLE: Final = (
         " 0 for no limit.",
         read_number,
         host_limits.SESSION_TIMEOUT,
-        "3600",
     ),
-    _limit(
+    Setting(
         "min_data_rate",
-        host_limits.MIN_DATA_RATE,
         "Bytes a second that a client has to bring once a command or a message takes longer than"
         " `timeout`; 0 for any.",
-        hook=True,
+        read_number,
+        host_limits.MIN_DATA_RATE,
     ),
-    _limit(
+    Setting(
         "max_forwards",
-        host_limits.MAX_FORWARDS,
         "Messages that queue plugins have in hand at a time; 0 for no limit.",
+        read_number,
+        host_limits.MAX_FORWARDS,
+        hook=False,
     ),
-    _limit(
+    Setting(
         "max_threads",
-        host_limits.MAX_THREADS,
         "Threads for hooks that block, and for what else plugins have run there.",
         read_positive,
+        host_limits.MAX_THREADS,
         taken_up_by="reload",
+        hook=False,
     ),
-    _limit(
+    Setting(
         "max_spool",
-        0,
         "Bytes of all files of messages together; 0 for no limit.",
+        read_number,
+        0,
+        hook=False,
     ),
-    _limit(
+    Setting(
         "min_free_disk",
-        host_limits.MIN_FREE_DISK,
         "Bytes that those files leave free on their disk.",
+        read_number,
+        host_limits.MIN_FREE_DISK,
+        hook=False,
     ),
     Setting(
         "bare_newline",
         "What to do with a CR or LF that stands alone in a message: `reject` or `normalize`.",
         read_bare_newline,
-        "reject",
         "reject",
     ),
     Setting(
@@ -425,13 +419,12 @@ _TABLE: Final = (
         "Bytes of a message that are held in memory before it goes to a file.",
         read_bytes,
         DEFAULT_SIZE_THRESHOLD,
-        "65536",
     ),
     Setting(
         "spool_dir",
         "The folder for those files; a relative one begins at the config directory.",
         str,
-        shown_default="a temporary folder",
+        default_in_words="a temporary folder",
         taken_up_by="reload",
         hook=False,
     ),
@@ -439,7 +432,7 @@ _TABLE: Final = (
         "spool_perms",
         "The mode of that folder, in octal.",
         read_perms,
-        DEFAULT_SPOOL_PERMS,
+        0o700,
         "0700",
         taken_up_by="reload",
         hook=False,
@@ -456,20 +449,19 @@ _TABLE: Final = (
         "Seconds that a client has for the TLS handshake.",
         read_seconds,
         DEFAULT_HANDSHAKE_TIMEOUT,
-        "30",
     ),
     Setting(
         "me-auth-results",
         "What this host calls itself in Authentication-Results fields.",
         read_host_name,
-        shown_default="me",
+        default_in_words="me",
     ),
     Setting(
         "store",
         "Where state is that hosts share: `sqlite:PATH` for one machine, `redis://HOST:PORT/NUMBER`"
         " for several.",
         read_store,
-        shown_default="`store.sqlite` in `spool_dir`; without that, memory",
+        default_in_words="`store.sqlite` in `spool_dir`; without that, memory",
         taken_up_by="reload",
         hook=False,
     ),
@@ -505,7 +497,7 @@ _TABLE: Final = (
         "qmail_control",
         "qmail's control directory, for settings that have no file here.",
         str,
-        shown_default="none",
+        default_in_words="none",
         hook=False,
     ),
 )

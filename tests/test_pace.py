@@ -1,5 +1,6 @@
 """The pace of a client: the time that a command, a message and the whole connection may take."""
 
+from qpsdk.config import Config
 from qpsdk.pace import Pace
 from qpsdk.settings import Settings
 
@@ -7,8 +8,9 @@ from qpsdk.settings import Settings
 class Client:
     """Sends pieces of commands and messages, each after a while."""
 
-    def __init__(self, **settings: float) -> None:
-        self.pace = Pace(Settings(timeout=10, **settings), 100.0)  # type: ignore[arg-type]
+    def __init__(self, **settings: int) -> None:
+        given = {name: str(value) for name, value in settings.items()}
+        self.pace = Pace(Settings.read(Config({"timeout": "10"} | given)), 100.0)
 
     def sends(self, octets: int, after: float, request: int = 1) -> bool:
         """Send so many bytes of a request after so many seconds; False if that is too slow."""
