@@ -12,8 +12,8 @@ from qpsdk.host import Host
 from qpsdk.lists import network_of
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
-from qpsdk.smtp import Auth, Credentials
 from qpsdk.smtp.commands import CommandError
+from qpsdk.smtp.events import Auth, Credentials
 from qpsdk.smtp.sasl import MECHANISMS, Exchange, new_ticket
 from qpsdk.verdicts import Verdicts
 

@@ -12,7 +12,8 @@ from qpsdk.log import enabled
 from qpsdk.message import Outcome, Transaction
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
-from qpsdk.smtp import Engine, MessageEnd
+from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import MessageEnd
 from qpsdk.trace import add_trace
 from qpsdk.verdicts import Verdicts
 

@@ -6,8 +6,9 @@ from typing import Any
 from qpsdk.constants import LOGCRIT, LOGERROR, OK
 from qpsdk.log import Scene, scene, text_of
 from qpsdk.reply import Reply
-from qpsdk.smtp import Auth, Engine, Event, Hello, Mail, Recipient, Unparsed
 from qpsdk.smtp.commands import READERS, CommandError
+from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import Auth, Event, Hello, Mail, Recipient, Unparsed
 from qpsdk.verdicts import Verdicts
 
 HOOKS_BY_VERB = {verb: f"{verb.lower()}_parse" for verb in ("HELO", "EHLO", "AUTH", "MAIL", "RCPT")}

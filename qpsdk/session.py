@@ -31,12 +31,12 @@ from qpsdk.pace import Pace
 from qpsdk.parsing import HOOKS_BY_VERB, parse
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
-from qpsdk.smtp import (
+from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import (
     Auth,
     Block,
     Credentials,
     Data,
-    Engine,
     Hangup,
     Hello,
     Help,

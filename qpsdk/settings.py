@@ -11,9 +11,9 @@ from qpsdk.config import Config
 from qpsdk.constants import LogLevel
 from qpsdk.errors import ConfigError
 from qpsdk.lists import NetworkList
-from qpsdk.smtp import Limits
 from qpsdk.smtp import limits as smtp_limits
 from qpsdk.smtp.engine import BareNewline
+from qpsdk.smtp.limits import Limits
 from qpsdk.stream import Endpoint
 from qpsdk.values import (
     full_greeting,

@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-PACKAGES = ["qpsdk", "qpsdk.smtp", "qpsdk.qmqp", "qpsdk.testing", "qpsdk.server"]
+PACKAGES = ["qpsdk", "qpsdk.qmqp", "qpsdk.testing", "qpsdk.server"]
 
 
 @pytest.fixture(params=PACKAGES)

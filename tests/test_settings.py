@@ -10,7 +10,7 @@ import qpsdk.plugins
 from qpsdk import ConfigError, Endpoint, LogLevel, NetworkList
 from qpsdk.config import Config
 from qpsdk.settings import SETTINGS, Settings
-from qpsdk.smtp import Limits
+from qpsdk.smtp.limits import Limits
 
 
 @pytest.fixture

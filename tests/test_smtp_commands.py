@@ -6,19 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qpsdk.smtp import (
-    Data,
-    Event,
-    Hello,
-    Help,
-    Mail,
-    Noop,
-    Quit,
-    Recipient,
-    Reset,
-    Verify,
-)
 from qpsdk.smtp.commands import READERS, CommandError, split
+from qpsdk.smtp.events import Data, Event, Hello, Help, Mail, Noop, Quit, Recipient, Reset, Verify
 
 COMMANDS = [
     (b"EHLO client.example", Hello("EHLO", b"client.example")),

@@ -14,15 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk.reply import Reply
-from qpsdk.smtp import (
+from qpsdk.smtp.engine import BareNewline, Engine
+from qpsdk.smtp.events import (
     Block,
     Data,
-    Engine,
     Event,
     Hangup,
     Hello,
     Help,
-    Limits,
     Mail,
     MessageEnd,
     Noop,
@@ -32,7 +31,7 @@ from qpsdk.smtp import (
     Unknown,
     Verify,
 )
-from qpsdk.smtp.engine import BareNewline
+from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.steps import State
 from tests.slices import sliced, slicings
 from tests.test_smtp_data import SMUGGLED

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from qpsdk.smtp import Limits
+from qpsdk.smtp.limits import Limits
 
 
 def test_defaults() -> None:

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk.reply import Reply
-from qpsdk.smtp import Auth, Credentials, Engine, Event, Hangup, Limits, Mail
 from qpsdk.smtp.commands import READERS, CommandError
+from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import Auth, Credentials, Event, Hangup, Mail
+from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.sasl import Exchange
 from tests.slices import sliced, slicings
 

@@ -3,7 +3,9 @@
 import pytest
 
 from qpsdk.reply import Reply
-from qpsdk.smtp import Engine, Limits, MessageEnd
+from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import MessageEnd
+from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.steps import OUT_OF_ORDER, STEPS, State
 
 # By hand, from RFC 5321, 4.1.4 and the table of the documentation. For each command: the state

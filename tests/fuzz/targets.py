@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from html.parser import HTMLParser
 from typing import Final
 
-from qpsdk import netstring, smtp
+from qpsdk import netstring
 from qpsdk.address import Address
 from qpsdk.config import Config
 from qpsdk.errors import (
@@ -35,6 +35,7 @@ from qpsdk.settings import SETTINGS
 from qpsdk.smtp.commands import CommandError
 from qpsdk.smtp.data import DataDecoder
 from qpsdk.smtp.engine import Engine
+from qpsdk.smtp.events import Block, Data, Hangup, MessageEnd
 from qpsdk.smtp.limits import Limits
 from qpsdk.smtp.sasl import MECHANISMS, Exchange
 from qpsdk.stream import Endpoint
@@ -175,18 +176,18 @@ def smtp_commands(data: bytes) -> None:
             engine.receive(slice_)
             while (event := engine.next_event()) is not None:
                 match event:
-                    case smtp.Hangup():
+                    case Hangup():
                         break
-                    case smtp.Block(block):
+                    case Block(block):
                         assert block
                         message = (message or b"") + block
                         continue
-                    case smtp.MessageEnd(size, refusal):
+                    case MessageEnd(size, refusal):
                         # What had come before the refusal depends on where it was cut.
                         events.append((size, refusal or message))
                         message = None
                         engine.reply(refusal or Reply.make(250, "queued"))
-                    case smtp.Data():
+                    case Data():
                         events.append(event)
                         engine.reply(Reply.make(354, "go on"))
                     case _:
