@@ -188,6 +188,19 @@ _AUTH: Final = (
     | {DENY_DISCONNECT: Effect(535, "5.7.8", "Authentication failed, closing the connection", True)}
 )
 
+
+def _parser(verb: str, value: str) -> Hook:
+    """The row of a hook by which a plugin reads the arguments of a command."""
+    meaning = f"Before the arguments of {verb} are read: with OK, a parser to read them with."
+    return Hook(f"{verb.lower()}_parse", _CONNECTION, meaning, _yes(GO_ON), value=value)
+
+
+def _mechanism(name: str) -> Hook:
+    """The row of a mechanism of AUTH."""
+    hook, meaning = f"auth_{name.lower().replace('-', '_')}", f"The client authenticates by {name}."
+    return Hook(hook, _CREDENTIALS, meaning, _AUTH, example="auth/auth_flat_file")
+
+
 _TABLE: Final = (
     Hook(
         "pre_connection",
@@ -205,13 +218,7 @@ _TABLE: Final = (
         | _DONE,
         example="relay",
     ),
-    Hook(
-        "helo_parse",
-        _CONNECTION,
-        "Before the arguments of HELO are read: with OK, a parser to read them with.",
-        _yes(GO_ON),
-        value="Callable[[bytes], bytes]",
-    ),
+    _parser("HELO", "Callable[[bytes], bytes]"),
     Hook(
         "helo",
         _CONNECTION | {"host": "bytes"},
@@ -220,13 +227,7 @@ _TABLE: Final = (
         | _refusals(deny=550, soft=450, deny_close=550, soft_close=450, enhanced="")
         | _DONE,
     ),
-    Hook(
-        "ehlo_parse",
-        _CONNECTION,
-        "Before the arguments of EHLO are read: with OK, a parser to read them with.",
-        _yes(GO_ON),
-        value="Callable[[bytes], bytes]",
-    ),
+    _parser("EHLO", "Callable[[bytes], bytes]"),
     Hook(
         "ehlo",
         _CONNECTION | {"host": "bytes"},
@@ -236,47 +237,17 @@ _TABLE: Final = (
         | _DONE,
         example="tls",
     ),
-    Hook(
-        "auth_parse",
-        _CONNECTION,
-        "Before the arguments of AUTH are read: with OK, a parser to read them with.",
-        _yes(GO_ON),
-        value="Callable[[bytes], tuple[str, bytes | None]]",
-    ),
-    Hook(
-        "auth_plain",
-        _CREDENTIALS,
-        "The client authenticates by PLAIN.",
-        _AUTH,
-        example="auth/auth_flat_file",
-    ),
-    Hook(
-        "auth_login",
-        _CREDENTIALS,
-        "The client authenticates by LOGIN.",
-        _AUTH,
-        example="auth/auth_flat_file",
-    ),
-    Hook(
-        "auth_cram_md5",
-        _CREDENTIALS,
-        "The client authenticates by CRAM-MD5.",
-        _AUTH,
-        example="auth/auth_flat_file",
-    ),
+    _parser("AUTH", "Callable[[bytes], tuple[str, bytes | None]]"),
+    _mechanism("PLAIN"),
+    _mechanism("LOGIN"),
+    _mechanism("CRAM-MD5"),
     Hook(
         "auth",
         _CREDENTIALS,
         "The client authenticates, and the hook of its mechanism had no opinion.",
         _AUTH,
     ),
-    Hook(
-        "mail_parse",
-        _CONNECTION,
-        "Before the arguments of MAIL are read: with OK, a parser to read them with.",
-        _yes(GO_ON),
-        value="Callable[[bytes], tuple[bytes, Mapping[str, str]]]",
-    ),
+    _parser("MAIL", "Callable[[bytes], tuple[bytes, Mapping[str, str]]]"),
     Hook(
         "mail_pre",
         _TRANSACTION | {"address": "bytes"} | _PARAMS,
@@ -293,13 +264,7 @@ _TABLE: Final = (
         | _DONE,
         example="badmailfrom",
     ),
-    Hook(
-        "rcpt_parse",
-        _CONNECTION,
-        "Before the arguments of RCPT are read: with OK, a parser to read them with.",
-        _yes(GO_ON),
-        value="Callable[[bytes], tuple[bytes, Mapping[str, str]]]",
-    ),
+    _parser("RCPT", "Callable[[bytes], tuple[bytes, Mapping[str, str]]]"),
     Hook(
         "rcpt_pre",
         _TRANSACTION | {"address": "bytes"} | _PARAMS,
