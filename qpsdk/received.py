@@ -7,10 +7,6 @@ from typing import Final
 
 from qpsdk.message import Connection, Transaction
 
-_DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS: Final = (
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
-)  # fmt: skip
 MAX_FOR: Final = 900
 """Octets of an address that is named in the field: a line may have 998 (RFC 5322, 2.1.1)."""
 
@@ -71,11 +67,9 @@ def date(seconds: int) -> str:
     >>> date(1_700_000_000)
     'Tue, 14 Nov 2023 22:13:20 +0000'
     """
-    at = time.gmtime(seconds)
-    return (
-        f"{_DAYS[at.tm_wday]}, {at.tm_mday:02} {_MONTHS[at.tm_mon - 1]} {at.tm_year}"
-        f" {at.tm_hour:02}:{at.tm_min:02}:{at.tm_sec:02} +0000"
-    )
+    # In English, whatever the locale is.
+    day, month, number, clock, year = time.asctime(time.gmtime(seconds)).split()
+    return f"{day}, {number:0>2} {month} {year} {clock} +0000"
 
 
 def _tls(connection: Connection) -> str:
