@@ -6,6 +6,7 @@ microsecond, and nothing where nobody watches. `qpsdk.server.metrics` shows them
 
 from bisect import bisect_left
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 HOOK_BOUNDS: Final = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
@@ -44,6 +45,7 @@ class Times:
         self.seconds += seconds
 
 
+@dataclass(slots=True)
 class Meter:
     """What is counted of one host.
 
@@ -57,24 +59,13 @@ class Meter:
         forwards: Times of handing a message to another server, by server and answer.
     """
 
-    __slots__ = (
-        "connections",
-        "ended",
-        "forwards",
-        "hooks",
-        "message_bytes",
-        "messages",
-        "refused",
-    )
-
-    def __init__(self) -> None:
-        self.connections = 0
-        self.ended = 0
-        self.refused: dict[str, int] = {}
-        self.messages: dict[int, int] = {}
-        self.message_bytes = 0
-        self.hooks: dict[tuple[str, str], Times] = {}
-        self.forwards: dict[tuple[str, str], Times] = {}
+    connections: int = 0
+    ended: int = 0
+    refused: dict[str, int] = field(default_factory=dict)
+    messages: dict[int, int] = field(default_factory=dict)
+    message_bytes: int = 0
+    hooks: dict[tuple[str, str], Times] = field(default_factory=dict)
+    forwards: dict[tuple[str, str], Times] = field(default_factory=dict)
 
     def refuse(self, reason: str) -> None:
         """A client was not let in; `reason` is the name of the limit or the like."""
@@ -87,20 +78,19 @@ class Meter:
 
     def hook(self, plugin: str, hook: str, seconds: float) -> None:
         """A plugin's part in a hook took so long."""
-        times = self.hooks.get((plugin, hook))
-        if times is None:
-            times = _new(self.hooks, (plugin, hook), HOOK_BOUNDS)
-        times.add(seconds)
+        _times(self.hooks, (plugin, hook), HOOK_BOUNDS).add(seconds)
 
     def forward(self, server: str, answer: str, seconds: float) -> None:
         """Another server was tried for a message, which took so long."""
-        times = self.forwards.get((server, answer))
-        if times is None:
-            times = _new(self.forwards, (server, answer), FORWARD_BOUNDS)
-        times.add(seconds)
+        _times(self.forwards, (server, answer), FORWARD_BOUNDS).add(seconds)
 
 
-def _new(
+def _times(
     table: dict[tuple[str, str], Times], key: tuple[str, str], bounds: Sequence[float]
 ) -> Times:
-    return table.setdefault(key if len(table) < MAX_SERIES else ("other", "other"), Times(bounds))
+    """Those of a key, or where there are too many, of all others together."""
+    times = table.get(key)
+    if times is None:
+        key = key if len(table) < MAX_SERIES else ("other", "other")
+        times = table.setdefault(key, Times(bounds))
+    return times
