@@ -14,8 +14,8 @@ from typing import Any, Final
 from qpsdk.constants import DECLINED, DENYSOFT, DONE, LOGCRIT, LOGERROR, OK, Constant, LogLevel
 from qpsdk.errors import BusyError
 from qpsdk.hooks import HOOKS, Hook
-from qpsdk.host import HELD_LOOP, Method, RunBlocking
-from qpsdk.log import LogChain, Reader, Scene, log, scene, text_of
+from qpsdk.host import Method, RunBlocking
+from qpsdk.log import HELD_LOOP, LogChain, Reader, Scene, failure, log, scene
 from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.meter import Meter
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
@@ -246,7 +246,7 @@ async def shut_down(plugins: Sequence[Plugin]) -> None:
         except (Exception, asyncio.CancelledError, SystemExit) as error:
             if isinstance(error, asyncio.CancelledError) and _is_cancelled(Work()):
                 raise
-            log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
+            log(LOGCRIT, failure(error), error=error)
     scene.set(Scene())
 
 
@@ -321,7 +321,7 @@ def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
         log(LOGERROR, str(error))
         soft = True
     else:
-        log(LOGCRIT, f"failed: {type(error).__name__}: {text_of(error)}", error=error)
+        log(LOGCRIT, failure(error), error=error)
         soft = step.options.on_error == "denysoft"
     return DENYSOFT if soft and DENYSOFT in hook.effects and hook is not _QUEUE else DECLINED
 

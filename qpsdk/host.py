@@ -16,7 +16,7 @@ from qpsdk.config import Config
 from qpsdk.constants import DECLINED, LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN, OK
 from qpsdk.errors import ConfigError, StreamConnectError
 from qpsdk.gate import Gate
-from qpsdk.log import Scene, log, scene, set_level, text_of
+from qpsdk.log import HELD_LOOP, Scene, failure, log, scene, set_level, text_of
 from qpsdk.message import Connection, HostOf
 from qpsdk.meter import Meter
 from qpsdk.settings import SETTINGS, Settings
@@ -32,9 +32,6 @@ _T = TypeVar("_T")
 
 RECHECK: Final = 1.0
 """Seconds until the config directory is looked at again."""
-
-HELD_LOOP: Final = 1.0
-"""Seconds after which a plain ``def`` hook is reported for holding up all connections."""
 
 _at_work: Final[ContextVar[frozenset[str]]] = ContextVar("qpsdk_at_work", default=frozenset())
 """The hooks below whose methods we are: asked from inside, the built-in answers."""
@@ -345,8 +342,7 @@ class Host:
                 except _AnswerError as error:
                     log(LOGERROR, str(error))
                 except (Exception, SystemExit) as error:
-                    told = f"failed: {type(error).__name__}: {text_of(error)}"
-                    log(LOGCRIT, told, error=error)
+                    log(LOGCRIT, failure(error), error=error)
                 if (seconds := perf_counter() - started) > HELD_LOOP:
                     log(LOGERROR, f"held up all connections for {seconds:.1f} s")
                 if values is not None:

@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from threading import RLock
@@ -50,9 +51,14 @@ class Scene(NamedTuple):
     plugin: str = ""
 
 
+HELD_LOOP: Final = 1.0
+"""Seconds after which a method that is a plain ``def`` is reported for holding up all
+connections."""
+
 scene: Final[ContextVar[Scene]] = ContextVar("qpsdk_scene", default=Scene())  # noqa: B039 - immutable
 
 
+@dataclass(slots=True)
 class Reader:
     """A plugin on the `logging` hook.
 
@@ -64,15 +70,10 @@ class Reader:
         failing: True while it fails: that is reported once, not with each line.
     """
 
-    __slots__ = ("failing", "maxlevel", "method", "plugin")
-
-    def __init__(
-        self, plugin: str, method: Callable[..., Any], maxlevel: LogLevel | None = None
-    ) -> None:
-        self.plugin = plugin
-        self.method = method
-        self.maxlevel = maxlevel
-        self.failing = False
+    plugin: str
+    method: Callable[..., Any]
+    maxlevel: LogLevel | None = None
+    failing: bool = False
 
 
 class LogChain:
@@ -124,9 +125,6 @@ class LogChain:
 _NOBODY: Final = LogChain()
 _chain: Final[ContextVar[LogChain]] = ContextVar("qpsdk_log_chain", default=_NOBODY)
 
-SLOW: Final = 1.0
-"""Seconds after which a reader is reported for holding up all connections."""
-
 
 def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
     """Whether a plugin took the line. That it fails is reported when it begins to."""
@@ -135,7 +133,7 @@ def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
     started = time.perf_counter()
     try:
         answer = reader.method(connection, transaction, level, hook, plugin, text)
-        if answer is OK and time.perf_counter() - started < SLOW and not reader.failing:
+        if answer is OK and time.perf_counter() - started < HELD_LOOP and not reader.failing:
             return True  # as nearly always
         constant = answer[0] if isinstance(answer, tuple) and len(answer) == 2 else answer
         if constant is not OK and constant is not DECLINED:
@@ -143,9 +141,9 @@ def _read(reader: Reader, level: LogLevel, at: Scene, text: str) -> bool:
     except (Exception, SystemExit) as caught:
         if not isinstance(caught, OSError):  # such as a full disk: where in the code says nothing
             error = caught
-        problem = f"failed: {type(caught).__name__}: {text_of(caught)}"
+        problem = failure(caught)
     seconds = time.perf_counter() - started
-    if not problem and seconds > SLOW:
+    if not problem and seconds > HELD_LOOP:
         problem = f"held up all connections for {seconds:.1f} s"
     if problem and not reader.failing and logger.isEnabledFor(_NUMBERS[LOGERROR]):
         own = Scene(at.connection, at.transaction, "logging", reader.plugin)
@@ -217,6 +215,11 @@ def text_of(value: object) -> str:
         return str(value)
     except Exception:
         return object.__repr__(value)
+
+
+def failure(error: BaseException) -> str:
+    """What is logged of an exception that a plugin raised."""
+    return f"failed: {type(error).__name__}: {text_of(error)}"
 
 
 def log_line(connection: Connection | None, hook: str, plugin: str, text: str) -> str:

@@ -495,7 +495,7 @@ def test_nested(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_slow_reader(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """A reader that holds everybody up is told of; it has written its line all the same."""
-    monkeypatch.setattr("qpsdk.log.SLOW", -1.0)
+    monkeypatch.setattr("qpsdk.log.HELD_LOOP", -1.0)
     told([Reads(OK)], LOGERROR)
     (line,) = written(capsys)
     assert line.startswith("LOGERROR (logging) p0: held up all connections for 0.0 s")
