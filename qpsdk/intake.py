@@ -5,7 +5,7 @@ from typing import Final
 
 from qpsdk.address import Address
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
-from qpsdk.errors import MessageTooLargeError
+from qpsdk.errors import MessageTooLargeError, StreamError
 from qpsdk.gate import PATIENCE
 from qpsdk.host import Host
 from qpsdk.log import enabled
@@ -104,32 +104,43 @@ class Intake:
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Offer the whole message to the plugins; the reply to the final dot."""
-        if "data_post_headers" in self._hooks:
-            outcome = await self._ask("data_post_headers", transaction, transaction)
-            if (reply := self._reply("data_post_headers", outcome)) is not None:
-                return reply
-        await add_trace(self._verdicts, transaction, self._settings, self._host.clock())
-        for hook in ("data_post", "queue_pre", "queue"):
-            if hook != "queue" and hook not in self._hooks:
-                continue
-            if hook == "queue" and not await self._begin_to_queue(transaction):
-                return _BUSY
-            try:
+        reply = await self._first_reply(transaction, "data_post_headers")
+        if reply is None:
+            await add_trace(self._verdicts, transaction, self._settings, self._host.clock())
+            reply = await self._first_reply(transaction, "data_post", "queue_pre")
+        return reply or await self._queue(transaction)
+
+    async def _first_reply(self, transaction: Transaction, *hooks: str) -> Reply | None:
+        """What the first of some hooks that has one says; None if the message may be queued."""
+        for hook in hooks:
+            if hook in self._hooks:
                 outcome = await self._ask(hook, transaction, transaction)
-            finally:
-                if hook == "queue":
-                    self._host.queue_gate.leave()
-            reply = self._reply(hook, outcome)
-            if reply is not None:
-                break
-        assert reply is not None  # the table has a reply for each answer of queue
+                if (reply := self._reply(hook, outcome)) is not None:
+                    self._warn_of_done(hook, outcome, reply)
+                    return reply
+        return None
+
+    async def _queue(self, transaction: Transaction) -> Reply:
+        """Have the message queued, once the queue plugins may have one more."""
+        if not await self._begin_to_queue(transaction):
+            return _BUSY
+        try:
+            if self._verdicts.lost:  # it will send the message again
+                raise StreamError("the client went before its message was queued")
+            outcome = await self._ask("queue", transaction, transaction)
+        finally:
+            self._host.queue_gate.leave()
+        reply = self._reply("queue", outcome)
+        assert reply is not None  # the table has one for each answer
+        self._warn_of_done("queue", outcome, reply)
+        self._log_queue(transaction, outcome, reply)
+        self.queued = outcome
+        return reply
+
+    def _warn_of_done(self, hook: str, outcome: Outcome, reply: Reply) -> None:
         if outcome.constant is DONE and reply.code < 300:
             text = f"{hook}: the plugin itself has told the client that it took the message"
             self._log(LOGWARN, text, outcome.plugin)
-        if hook == "queue":
-            self._log_queue(transaction, outcome, reply)
-            self.queued = outcome
-        return reply
 
     async def _begin_to_queue(self, transaction: Transaction) -> bool:
         """Wait until the queue plugins may have this message too; we read nothing meanwhile."""

@@ -298,6 +298,28 @@ def test_client_reset_before_the_hook_begins() -> None:
     assert not caught
 
 
+def test_client_reset_as_a_hook_ends(caplog: pytest.LogCaptureFixture) -> None:
+    """A client that goes in the moment when a hook has ended has nothing queued: it comes again."""
+    clients: list[SMTPClient] = []
+    takes = Takes()
+
+    class Ends(Plugin):
+        async def hook_data_post(self, transaction: Transaction) -> Constant:
+            asyncio.get_running_loop().call_soon(clients[0].abort)
+            return DECLINED
+
+    async def conversation(client: SMTPClient) -> None:
+        clients.append(client)
+        await lead_to(client, "data")
+        client.write(b"hello\r\n.\r\n")
+        await asyncio.sleep(0.01)
+
+    caplog.set_level(logging.INFO, "qpsdk")
+    talk(conversation, Ends(), takes)
+    assert not takes.taken
+    assert "connection lost: the client went before its message was queued" in caplog.text
+
+
 def test_client_reset_does_not_cancel_what_was_handed_over(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
