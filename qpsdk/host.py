@@ -33,6 +33,10 @@ _T = TypeVar("_T")
 RECHECK: Final = 1.0
 """Seconds until the config directory is looked at again."""
 
+MAX_PARSED: Final = 200
+"""Settings that are kept parsed, of more the latest: a plugin may ask for one by a name that a
+client gave, or with a lambda, which is another function each time."""
+
 _at_work: Final[ContextVar[frozenset[str]]] = ContextVar("qpsdk_at_work", default=frozenset())
 """The hooks below whose methods we are: asked from inside, the built-in answers."""
 
@@ -197,7 +201,8 @@ class Host:
 
         Args:
             parse: Takes the values in order, as many as it needs; a class such as `AddressList`,
-                or a function. It raises ValueError to say what is wrong with the last one taken.
+                or a function, the same at each call. It raises ValueError to say what is wrong
+                with the last one taken.
 
         Raises:
             ConfigError: A value is wrong, with file and line, or the file cannot be read.
@@ -232,6 +237,8 @@ class Host:
             log(LOGERROR, f"{error}; the values before this change stay in use")
             result = known[2]
         self._parsed[name, parse] = (source, values, result)
+        if len(self._parsed) > MAX_PARSED:
+            del self._parsed[next(iter(self._parsed))]
         return result
 
     def _snapshot(self) -> Config:

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 
@@ -14,6 +15,7 @@ from qpsdk import (
     LOGINFO,
     LOGWARN,
     OK,
+    AddressList,
     ConfigError,
     LogLevel,
     Plugin,
@@ -21,6 +23,7 @@ from qpsdk import (
     blocking,
 )
 from qpsdk.config import Config
+from qpsdk.host import MAX_PARSED
 from qpsdk.plugin import PluginOptions, is_blocking, place, without_hook
 from qpsdk.testing.smtp import memory_host
 
@@ -66,6 +69,17 @@ def test_parse_config() -> None:
     assert plugin.parse_config("nothing", numbers) == ()
     host.configuration = Config({"sizes": "1\n3"})
     assert plugin.parse_config("sizes", numbers) == (1, 3)
+
+
+def test_parse_config_keeps_no_more_than_it_may() -> None:
+    """A setting that a client names, and one parsed by a lambda, is not kept for ever."""
+    host = memory_host({})
+    kept: WeakSet[AddressList] = WeakSet()
+    for number in range(2 * MAX_PARSED):
+        kept.add(host.parse_config(f"badmailfrom-{number}", AddressList))
+    for _ in range(2 * MAX_PARSED):
+        kept.add(host.parse_config("badmailfrom", lambda lines: AddressList([*lines])))
+    assert len(kept) == MAX_PARSED
 
 
 def test_parse_config_tells_where() -> None:
