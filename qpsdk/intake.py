@@ -1,9 +1,7 @@
 """A message on its way in: its blocks, its header, its end, and what the plugins make of it."""
 
-from collections.abc import Mapping, Sequence
 from typing import Final
 
-from qpsdk.address import Address
 from qpsdk.constants import DONE, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN
 from qpsdk.errors import MessageTooLargeError, StreamError
 from qpsdk.gate import PATIENCE
@@ -13,12 +11,9 @@ from qpsdk.message import Outcome, Transaction
 from qpsdk.reply import Reply
 from qpsdk.settings import Settings
 from qpsdk.smtp.engine import Engine
-from qpsdk.smtp.events import MessageEnd
+from qpsdk.smtp.events import Mail, MessageEnd
 from qpsdk.trace import add_trace
-from qpsdk.verdicts import Verdicts
-
-MAX_NAMED: Final = 50
-"""Recipients of a message that are named in the log."""
+from qpsdk.verdicts import Verdicts, named
 
 _HEADER_TOO_LARGE: Final = Reply.make(552, "The header is larger than allowed here", "5.3.4")
 _SPOOL_FAILED: Final = Reply.make(452, "Cannot store the message now, try again later", "4.3.1")
@@ -48,15 +43,17 @@ class Intake:
         self._hooks = verdicts.hooks  # hooks that send nothing and that no plugin has are skipped
         self._host = host
 
-    def shortage(self, params: Mapping[str, str]) -> Reply | None:
+    def shortage(self, event: Mail) -> Reply | None:
         """The reply to a MAIL that announces more than there is room for, if it does."""
-        size = int(params.get("size", 0))
+        size = int(event.params.get("size", 0))
         if size <= self._settings.size_threshold:
             return None
         try:
             self._host.spool.check_room(size)
         except OSError as error:
-            self._log(LOGERROR, f"a message of {size} bytes was put off: {error.strerror}")
+            sender = event.address.decode("ascii", "backslashreplace")
+            told = f"a message of {size} bytes was put off: {error.strerror} (from {sender})"
+            self._log(LOGERROR, told)
             return _SPOOL_FAILED
         return None
 
@@ -98,7 +95,7 @@ class Intake:
         if self._verdicts.closing:
             return None
         if reply is not None:
-            self._log(LOGNOTICE, f"message refused: {reply}")
+            self._log(LOGNOTICE, f"message refused: {reply}{self._verdicts.whose()}")
             return reply
         return await self._take(transaction)
 
@@ -148,7 +145,7 @@ class Intake:
         if gate.enter() or await gate.wait(self._verdicts.work):
             return True
         reason = f"max_forwards is {gate.limit}, and none ended in {PATIENCE:g} s"
-        self._log(LOGWARN, f"{transaction.id} put off: {reason}")
+        self._log(LOGWARN, f"{transaction.id} put off: {reason}{self._verdicts.whose()}")
         return False
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
@@ -158,14 +155,7 @@ class Intake:
         gone = "; the client was gone and could not be told" if self._verdicts.lost else ""
         self._log(
             level,
-            f"{transaction.id} from {transaction.sender} to {_named(transaction.recipients)},"
+            f"{transaction.id} from {transaction.sender} to {named(transaction.recipients)},"
             f" {transaction.data_size} bytes: {reply}{gone}",
             outcome.plugin,
         )
-
-
-def _named(recipients: Sequence[Address]) -> str:
-    """Recipients, for a line of the log: all of them, unless they are very many."""
-    more = len(recipients) - MAX_NAMED
-    named = ", ".join(map(str, recipients[:MAX_NAMED]))
-    return f"{named} and {more} more" if more > 0 else named

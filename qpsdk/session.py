@@ -110,12 +110,13 @@ class Session:
             await self._converse()
         except StreamError as error:
             self._verdicts.lost = True
-            self._log(LOGINFO, f"connection lost: {error}")
+            self._log(LOGINFO, f"connection lost: {error}{self._verdicts.whose()}")
         except asyncio.CancelledError:
             self._verdicts.lost = True
             if not self._verdicts.work.called_off:
                 raise  # it is our own task that was cancelled, where we have one
-            self._log(LOGINFO, "connection lost while a plugin was at work")
+            told = f"connection lost while a plugin was at work{self._verdicts.whose()}"
+            self._log(LOGINFO, told)
         finally:
             await self._end()
 
@@ -198,7 +199,7 @@ class Session:
     def _dismiss(self, text: str, enhanced: str) -> None:
         """Send the client away."""
         reply = Reply.make(421, f"{self._settings.me} {text}", enhanced)
-        self._log(LOGNOTICE, f"sent away: {reply}")
+        self._log(LOGNOTICE, f"sent away: {reply}{self._verdicts.whose()}")
         self._engine.close(reply)
         self._verdicts.closing = True
 
@@ -335,7 +336,7 @@ class Session:
             self._settings.limits.header,
         )
         transaction.smtputf8 = "smtputf8" in event.params
-        if event.params and (shortage := self._intake.shortage(event.params)) is not None:
+        if event.params and (shortage := self._intake.shortage(event)) is not None:
             self._engine.reply(shortage)
             await self._reset_transaction()
             return
@@ -451,7 +452,8 @@ class Session:
             connection.tls_to_start = None
 
     async def _hangup(self, event: Hangup) -> None:
-        self._log(LOGDEBUG, event.reason)
+        whose = self._verdicts.whose()
+        self._log(LOGINFO if whose else LOGDEBUG, event.reason + whose)
         self._verdicts.closing = True
 
     async def _quit(self, _: Quit) -> None:

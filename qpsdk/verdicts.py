@@ -1,5 +1,6 @@
 """What the plugins decide in one conversation, and what the client is told for it."""
 
+from collections.abc import Sequence
 from typing import Any, Final, Protocol
 
 from qpsdk.address import Address
@@ -9,6 +10,9 @@ from qpsdk.hooks import HOOKS
 from qpsdk.log import Scene, enabled, log, scene, text_of
 from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.reply import Reply
+
+MAX_NAMED: Final = 50
+"""Recipients of a message that are named in the log."""
 
 MAX_ANSWERS: Final = 1000
 """Answers of plugins that are kept with a connection or transaction; of more, the latest."""
@@ -23,6 +27,9 @@ _SILENT: Final = frozenset(
 )
 """Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
 
+
+_TOO_LARGE: Final = 552
+"""The reply to a MAIL that announces too large a message: it is refused as any other would be."""
 
 _WITHOUT_STATUS: Final = frozenset(
     hook.name
@@ -122,12 +129,22 @@ class Verdicts:
         return effect.reply(self._me, outcome.message)
 
     def _envelope(self, hook: str, address: Address | None) -> str:
-        """Whose mail was denied, by which one finds it in the log; nothing outside any."""
+        """Whose mail was denied."""
+        if hook == "mail":
+            return f" (from {address})"
+        return self.whose([address] if hook == "rcpt" and address else None)
+
+    def whose(self, recipients: Sequence[Address] | None = None) -> str:
+        """From whom to whom the mail at hand is, by which one finds it in the log; or nothing.
+
+        Args:
+            recipients: Whom to name, if not all that it has so far.
+        """
         transaction = self.connection.transaction
-        sender = address if hook == "mail" else transaction and transaction.sender
-        if not sender:
+        if transaction is None or transaction.sender is None:
             return ""
-        return f" (from {sender} to {address})" if hook == "rcpt" else f" (from {sender})"
+        to = named(transaction.recipients if recipients is None else recipients)
+        return f" (from {transaction.sender}{to and f' to {to}'})"
 
     def _own_reply(self, hook: str, outcome: Outcome) -> Reply | None:
         """What the plugin has told the client itself, if it then said DONE."""
@@ -157,12 +174,14 @@ class Verdicts:
     def log_refusal(self, said: bytes, reply: Reply) -> None:
         """Write that what a client said was refused: for its syntax, its order, or a limit."""
         if reply.code == 421:
-            self.log(LOGNOTICE, f"sent away: {reply}")
-        elif enabled(LOGDEBUG):
+            self.log(LOGNOTICE, f"sent away: {reply}{self.whose()}")
+            return
+        level = LOGNOTICE if reply.code == _TOO_LARGE else LOGDEBUG
+        if enabled(level):
             secret = said.lstrip()[:4].upper() == b"AUTH"
             shown = "AUTH ..." if secret else said[:200].decode("ascii", "backslashreplace")
             what = repr(shown) if said else "a line that is no command"  # it may be a password
-            self.log(LOGDEBUG, f"refused {what}: {reply}")
+            self.log(level, f"refused {what}: {reply}")
 
     def log_unknown(self, command: bytes) -> None:
         """Write that no plugin knew a command; a long one may be a password out of step."""
@@ -171,3 +190,10 @@ class Verdicts:
                 repr(command)[1:] if len(command) <= LONGEST_VERB else f"of {len(command)} bytes"
             )
             self.log(LOGDEBUG, f"unrecognized command {shown}")
+
+
+def named(recipients: Sequence[Address]) -> str:
+    """Recipients, for a line of the log: all of them, unless they are very many."""
+    more = len(recipients) - MAX_NAMED
+    shown = ", ".join(map(str, recipients[:MAX_NAMED]))
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -663,12 +663,59 @@ def test_whose_mail_was_denied() -> None:
         "ehlo": "",
         "mail": " (from <a@b>)",
         "rcpt": " (from <a@b> to <c@d>)",
-        "data": " (from <a@b>)",
-        "data_post": " (from <a@b>)",
+        "data": " (from <a@b> to <c@d>)",
+        "data_post": " (from <a@b> to <c@d>)",
     }.items():
         with capture_log() as log:
             talk(lambda client: send(client, "c@d"), Says(hook, DENY, "no"), Takes())
         assert set(log.lines(level=LOGNOTICE)) == {f"{hook}: DENY: no{whose}"}
+
+
+def test_whose_mail_was_too_large() -> None:
+    """So does the line of a message that is larger than allowed, announced or not."""
+    config = {"databytes": "100"}
+
+    async def announced(client: SMTPClient) -> None:
+        await client.hello()
+        await client.command("MAIL FROM:<a@b> SIZE=101")
+
+    async def surprise(client: SMTPClient) -> None:
+        await client.hello()
+        await client.send(b"\n" + b"x" * 101, "a@b", ["c@d", "e@f"])
+
+    reply = "552 5.3.4 Message is larger than allowed here"
+    for conversation, said in {
+        announced: f"refused 'MAIL FROM:<a@b> SIZE=101': {reply}",
+        surprise: f"message refused: {reply} (from <a@b> to <c@d>, <e@f>)",
+    }.items():
+        with capture_log() as log:
+            talk(conversation, Takes(), config=config)
+        assert log.lines(level=LOGNOTICE) == [said]
+
+
+@pytest.mark.parametrize(
+    ("reset", "told"),
+    [
+        (False, "client closed the connection in a message"),
+        (True, "connection lost: connection reset by peer"),
+    ],
+)
+def test_whose_mail_was_lost_with_the_connection(reset: bool, told: str) -> None:
+    """So does the line that says that the client has gone, if that was in a transaction."""
+
+    async def main() -> None:
+        async with smtp(Takes()) as client:
+            await client.hello()
+            for line in ("MAIL FROM:<a@b>", "RCPT TO:<c@d>", "DATA"):
+                await client.command(line)
+            client.write(b"Subject: half\r\n")
+            await asyncio.sleep(0.01)
+            (client.abort if reset else client.end)()
+
+    with capture_log() as log:
+        asyncio.run(main())
+    (line,) = (line for line in log.lines(level=LOGINFO) if "from <" in line)
+    assert line == f"{told} (from <a@b> to <c@d>)"
 
 
 @pytest.mark.parametrize(

@@ -109,7 +109,7 @@ def test_no_room_at_mail(caplog: pytest.LogCaptureFixture) -> None:
 
     talk(conversation, Takes(), config=config)
     assert caplog.messages == [
-        "a message of 1001 bytes was put off: max_spool is 1000, 0 are in use"
+        "a message of 1001 bytes was put off: max_spool is 1000, 0 are in use (from <a@b>)"
     ]
 
 
@@ -212,6 +212,7 @@ def test_busy(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture)
     side_by_side(conversation, max_forwards="1")
     assert [line.partition(" ")[2] for line in caplog.messages] == [
         "put off: max_forwards is 1, and none ended in 30 s"
+        " (from <sender@example.org> to <recipient@example.com>)"
     ]
 
 
