@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from qpsdk import doubts
-from qpsdk.config import Config
+from qpsdk import doubts, qpsmtpd
+from qpsdk.config import Config, Line
 from qpsdk.constants import LOGWARN
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.host import Host, connect_nowhere
-from qpsdk.loader import load_lines
+from qpsdk.loader import UnknownPluginError, load_lines
 from qpsdk.log import logger
 from qpsdk.plugin import Plugin
 from qpsdk.server.store import new_store
@@ -137,7 +137,7 @@ def _plugins(config: Config) -> Iterator[Finding]:
                 said.clear()
                 if isinstance(loaded, SetupError):
                     complete = False
-                    yield Finding(True, str(loaded))
+                    yield Finding(True, _told(config, line, loaded))
                 else:
                     plugins.append(loaded)
         yield from _warnings(doubts.of_lines(config, plugins))
@@ -148,6 +148,14 @@ def _plugins(config: Config) -> Iterator[Finding]:
     finally:
         host.spool.close()
     yield from _warnings(doubts.of_files(config, host.asked))
+
+
+def _told(config: Config, line: Line, error: SetupError) -> str:
+    """What is wrong with a line of `config/plugins`, and what to do if it is one of qpsmtpd's."""
+    name, *_ = line.text.split()
+    if isinstance(error, UnknownPluginError) and (advice := qpsmtpd.advice(name.split(":")[0])):
+        return str(config.error("plugins", line, f"{name}: no such plugin; {advice}"))
+    return str(error)
 
 
 @contextmanager

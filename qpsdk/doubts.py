@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
 
+from qpsdk import qpsmtpd
 from qpsdk.config import Config
 from qpsdk.errors import ConfigError
 from qpsdk.host import Host
-from qpsdk.loader import PluginLine, loglevel_hint
+from qpsdk.loader import PluginLine, spelling_hint
 from qpsdk.plugin import Plugin
 from qpsdk.settings import SETTINGS
 
@@ -60,7 +61,7 @@ def of_lines(config: Config, plugins: Sequence[Plugin]) -> Iterator[ConfigError]
         if name not in loaded:
             continue
         parsed = PluginLine.parse(line.text)
-        if hint := loglevel_hint(parsed.words):
+        if hint := spelling_hint(parsed.words):
             yield config.error("plugins", line, f"{name}: takes any words{hint}")
         if name in first:
             told = (
@@ -92,9 +93,15 @@ def of_files(config: Config, asked: Collection[str]) -> Iterator[ConfigError]:
     for name in config.names():
         if name not in SETTINGS and not config.path(name).is_dir():
             try:
-                config.lines(name)
+                said = config.lines(name)
             except ConfigError as error:
                 yield error
+            else:
+                advice = qpsmtpd.SETTINGS.get(name)
+                if said and advice and name not in asked:
+                    yield config.error(
+                        name, None, f"nothing reads this file of qpsmtpd's: {advice}"
+                    )
     yield from near_misses(config, asked)
 
 
@@ -110,7 +117,8 @@ def near_misses(config: Config, asked: Collection[str]) -> Iterator[ConfigError]
     """
     spellings = {_spelling(name): name for name in (*asked, *SETTINGS)}
     for name in config.names():
-        if name in SETTINGS or name in asked or config.path(name).is_dir():
+        known = name in SETTINGS or name in qpsmtpd.SETTINGS or name in asked
+        if known or config.path(name).is_dir():
             continue
         if near := get_close_matches(_spelling(name), spellings, 1, NEAR):
             meant = spellings[near[0]]

@@ -129,7 +129,7 @@ def load_lines(host: Host) -> Iterator[tuple[Line, Plugin | SetupError]]:
             yield line, error
         except PluginError as error:
             place = config.error("plugins", line, str(error))
-            told = PluginError(str(place))
+            told = type(error)(str(place))
             told.__cause__ = error.__cause__
             yield line, told
 
@@ -200,7 +200,7 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
         given = " ".join([*words, *(f"{key}={value}" for key, value in options.items())])
         raise WordsError(
             f"{plugin.name}: {error}; given: {given or 'no arguments'};"
-            f" it takes: {usage(plugin.name, signature)}{loglevel_hint(words)}"
+            f" it takes: {usage(plugin.name, signature)}{spelling_hint(words, signature)}"
         ) from None
     scene_before = scene.get()
     scene.set(Scene(hook="register", plugin=plugin.name))
@@ -410,12 +410,26 @@ def usage(name: str, signature: inspect.Signature) -> str:
     return " ".join([name, *words])
 
 
-def loglevel_hint(words: tuple[str, ...]) -> str:
-    """What to write in place of ``loglevel 5``, which is qpsmtpd's spelling."""
-    for word, level in pairwise(words):
-        if word == "loglevel" and _LOG_LEVEL.fullmatch(level):
-            return f"; qpsmtpd's `loglevel {level}` is written loglevel={level} here"
-    return ""
+def spelling_hint(words: tuple[str, ...], signature: inspect.Signature | None = None) -> str:
+    """What to write in place of ``wait 2 loglevel 5``, which is qpsmtpd's spelling.
+
+    Args:
+        signature: What the plugin takes; without one only the host's ``loglevel`` is looked for.
+    """
+    parameters = signature.parameters.values() if signature is not None else ()
+    named = {parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    old: list[str] = []
+    new: list[str] = []
+    for word, value in pairwise(words):
+        if word == "loglevel" and "maxlevel" in named:  # of a logging plugin: what it writes
+            key = "maxlevel"
+        elif word in named or (word == "loglevel" and _LOG_LEVEL.fullmatch(value)):
+            key = word
+        else:
+            continue
+        old.append(f"{word} {value}")
+        new.append(f"{key}={value}")
+    return f"; qpsmtpd's `{' '.join(old)}` is written {' '.join(new)} here" if old else ""
 
 
 def _host_options(name: str, options: dict[str, str]) -> PluginOptions:

@@ -21,7 +21,7 @@ FLOORS = {
     2: "hooks message plugin config settings host loader dispatcher log received authresults"
     " reject spool attempts gate limits values meter store",
     3: "intake pace session verdicts parsing authentication trace",
-    4: "server testing plugins scaffold cli check explain lab trial doubts __main__",
+    4: "server testing plugins scaffold cli check explain lab trial doubts qpsmtpd __main__",
 }
 """Each room on its floor. A new module gets its place here, with thought."""
 

@@ -4,6 +4,7 @@ from types import ModuleType
 
 import pytest
 
+from qpsdk import qpsmtpd
 from qpsdk.hooks import HOOKS
 from qpsdk.loader import bundled_plugins
 from qpsdk.settings import SETTINGS
@@ -76,6 +77,15 @@ def test_commands_page(reference: ModuleType) -> None:
     assert "Usage: root serve [OPTIONS]" not in page
     assert "Run plugins on real mail, until SIGTERM or SIGINT." in page
     assert "--listen" in page
+
+
+def test_qpsmtpd_page(reference: ModuleType) -> None:
+    """Each plugin and setting of qpsmtpd that is not here has its row, with links to pages."""
+    page: str = reference.qpsmtpd_page()
+    for name in (*qpsmtpd.PLUGINS, *qpsmtpd.SETTINGS):
+        assert f"\n| `{name}` | " in page
+    assert "[ask-another-service](../how-to/ask-another-service.md)" in page
+    assert "docs/" not in page
 
 
 def test_transcripts_page(reference: ModuleType) -> None:

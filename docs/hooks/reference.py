@@ -11,7 +11,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from typer.testing import CliRunner
 
-from qpsdk import __version__
+from qpsdk import __version__, qpsmtpd
 from qpsdk.cli import app
 from qpsdk.cli.plugins import registers_more
 from qpsdk.constants import DONE, Constant, LogLevel
@@ -257,6 +257,36 @@ def settings_page() -> str:
     )
 
 
+def qpsmtpd_page() -> str:
+    """What `qpsdk check` says of qpsmtpd's plugins and settings that are not here."""
+    plugins = [(f"`{name}`", _linked(text)) for name, text in sorted(qpsmtpd.PLUGINS.items())]
+    settings = [(f"`{name}`", _linked(text)) for name, text in sorted(qpsmtpd.SETTINGS.items())]
+    return "\n".join(
+        [
+            "# qpsmtpd's plugins and settings",
+            "",
+            "What is not here is not found as it was; what is found as it was is under"
+            " [Bundled plugins](plugins.md) and [Settings](settings.md). `qpsdk check --config DIR`"
+            " says the same of each line of a config directory as qpsmtpd has it.",
+            "",
+            "## Plugins",
+            "",
+            "A dash in a name counts as an underscore.",
+            "",
+            *_table(("qpsmtpd", "here"), plugins),
+            "",
+            "## Settings",
+            "",
+            *_table(("qpsmtpd", "here"), settings),
+        ]
+    )
+
+
+def _linked(text: str) -> str:
+    """A sentence in which the pages that it names are links."""
+    return re.sub(r"docs/(how-to/([a-z-]+)\.md)", r"[\2](../\1)", text)
+
+
 def commands_page() -> str:
     """What each command says of itself."""
     group = typer.main.get_command(app)
@@ -298,6 +328,7 @@ PAGES = {
     "constants": constants_page,
     "settings": settings_page,
     "plugins": plugins_page,
+    "qpsmtpd": qpsmtpd_page,
     "commands": commands_page,
     "transcripts": transcripts_page,
 }
