@@ -39,6 +39,8 @@ def serve(
 ) -> None:
     """Run plugins on real mail, until SIGTERM or SIGINT.
 
+    Open transactions may then end, for up to 30 seconds, or until a second SIGINT.
+
     On SIGHUP the host takes up what is new in the config directory and in the plugins there;
     clients that are connected stay with the plugins as they were.
     """

@@ -50,8 +50,14 @@ class Admission:
     The numbers are those of this process: each of several workers has its own.
     """
 
-    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
-        """`settings` are those of the start; what they promise and cannot keep is told."""
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        warns: bool = True,
+    ) -> None:
+        """`settings` are those of the start; if it `warns`, what they cannot keep is told."""
         self._all = 0
         self._by_network: Counter[str] = Counter()
         self._latest = Attempts(clock, MINUTE)
@@ -62,7 +68,7 @@ class Admission:
         self._exhausted = RareLine(LOGERROR)
         self._next_look: asyncio.TimerHandle | None = None
         most = settings.max_connections
-        if most > self._descriptors:
+        if warns and most > self._descriptors:
             room = f"the limit on open files (ulimit -n) leaves room for {self._descriptors}"
             log(LOGWARN, f"max_connections is {most}, but {room}")
 

@@ -92,8 +92,14 @@ class Server:
         listen: Sequence[Endpoint | Listener],
         observer: Observer | None = None,
         dispatcher: Dispatcher | None = None,
+        *,
+        warns: bool = True,
     ) -> None:
         """Load the plugins of `config/plugins`, or take those of a `dispatcher`.
+
+        Args:
+            warns: Log what `qpsdk check` would warn of, and what else is wrong with the settings:
+                one of several workers does.
 
         Raises:
             SetupError: One cannot be loaded, or the spool cannot be used.
@@ -104,11 +110,13 @@ class Server:
         self._endings: set[asyncio.Task[None]] = set()
         self._listen = listen
         self._observer = observer
-        self._admission = Admission(host.settings)
+        self._admission = Admission(host.settings, warns=warns)
         self._sessions: dict[Drive, Session] = {}
         self._headers: set[AwaitHeader] = set()
         self._all_ended = asyncio.Event()
+        self._warns = warns
         self.stopping = False
+        self._grace_is_over = False
         self._servers: list[asyncio.Server] = []
         self._listeners: list[Listener] = []
 
@@ -134,7 +142,7 @@ class Server:
             for at in self._listen:
                 await self._open(at)
             undo.pop_all()
-        self._loaded.tell()
+        self._loaded.tell(warns=self._warns)
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -156,7 +164,8 @@ class Server:
             header.transport.abort()
         for session in list(self._sessions.values()):
             session.stop()
-        await self._wait_for_sessions(grace)
+        await self._wait_for_sessions(0 if self._grace_is_over else grace)
+        self._grace_is_over = True
         for at_once in (False, True):
             for session in list(self._sessions.values()):
                 session.abandon(at_once=at_once)
@@ -166,6 +175,16 @@ class Server:
         await asyncio.gather(*self._endings)
         self._admission.close()
         self._handle_failures(None)
+
+    def end_grace(self) -> None:
+        """Have `stop`, which is under way or comes yet, wait no longer for open transactions."""
+        if not self._grace_is_over:
+            self._grace_is_over = True
+            self._all_ended.set()
+
+    def lend_log(self) -> None:
+        """Let the plugins read what is logged from here on in this context."""
+        self._loaded.lend_log()
 
     def _handle_failures(self, handler: Callable[..., None] | None) -> None:
         asyncio.get_running_loop().set_exception_handler(handler)
@@ -190,8 +209,8 @@ class Server:
             undo.pop_all()
         loaded.host.follow(before.host)
         set_level(loaded.host.settings.loglevel)
-        loaded.tell()
         self._loaded = loaded
+        self._loaded.tell(warns=self._warns)
         self._retired.add(before)
         self._end_unused(before)
 
@@ -229,7 +248,8 @@ class Server:
                 told = f"cannot listen on {endpoint}: {reason(error)}"
                 raise SetupError(told) from None
             self._servers.append(server)
-            if self._loaded.host.settings.proxy_unix and listener.is_for_all:
+            settings = self._loaded.host.settings
+            if self._warns and settings.proxy_unix and listener.is_for_all:
                 told = "every user of this machine may connect there and say who the client is"
                 log(LOGWARN, f"{endpoint}: {told}; give it a mode such as 0660")
             self.endpoints.append(endpoint)

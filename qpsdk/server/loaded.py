@@ -71,11 +71,11 @@ class Loaded:
                 await self.dispatcher.run("post_fork", None, ())
             undo.pop_all()
 
-    def tell(self) -> None:
-        """Log which they are, and what `qpsdk check` would warn of."""
+    def tell(self, *, warns: bool = True) -> None:
+        """Log which they are, and if it `warns` what `qpsdk check` would warn of."""
         plugins = self.dispatcher.plugins
         log(LOGINFO, "plugins:", ", ".join(p.name for p in plugins) or "none")
-        if self._of_config:
+        if self._of_config and warns:
             for doubt in doubts.of_host(self.host, plugins):
                 log(LOGWARN, str(doubt))
 

@@ -103,29 +103,85 @@ async def _run(
     *,
     worker: int,
 ) -> None:
-    signals = asyncio.Queue[signal.Signals]()
-    loop = asyncio.get_running_loop()
-    for number in (*STOP_SIGNALS, signal.SIGHUP):
-        loop.add_signal_handler(number, signals.put_nowait, number)
+    orders = _Orders(asyncio.get_running_loop(), supervisor)
+    server = Server(new_host(config), listeners, warns=not worker)
+    orders.on_at_once = server.end_grace
+    try:
+        if not await orders.obeyed(server.__aenter__()):
+            return
+        server.lend_log()
+        async with watched(server, worker):
+            for endpoint in server.endpoints:
+                on_ready(endpoint)
+            notifier.ready()
+            notifier.keep_alive(asyncio.get_running_loop())
+            while await orders.to_reload() and await orders.obeyed(_reload(server, notifier)):
+                server.lend_log()
+            log(LOGNOTICE, "stopping; a second SIGINT stops at once")
+            notifier.stopping()
+            await server.stop()
+    finally:
+        await server.__aexit__()
 
-    def orphaned() -> None:
-        assert supervisor is not None
-        loop.remove_reader(supervisor)
-        log(LOGERROR, "the supervisor has gone")
-        signals.put_nowait(signal.SIGTERM)
 
-    if supervisor is not None:
-        loop.add_reader(supervisor, orphaned)  # it never writes: there is only an end to read
-    async with Server(new_host(config), listeners) as server, watched(server, worker):
-        for endpoint in server.endpoints:
-            on_ready(endpoint)
-        notifier.ready()
-        notifier.keep_alive(loop)
-        while await signals.get() is signal.SIGHUP:
-            await _reload(server, notifier)
-        log(LOGNOTICE, "stopping")
-        notifier.stopping()
-        await server.stop()
+class _Orders:
+    """What this process is told by signals, and as a worker by its supervisor.
+
+    Attributes:
+        on_at_once: Called when it has to stop without a grace for what is under way.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, supervisor: socket.socket | None = None
+    ) -> None:
+        """Hear them from now on: those that come before one looks are obeyed then."""
+        self.on_at_once: Callable[[], None] = lambda: None
+        self._loop = loop
+        self._supervisor = supervisor
+        self._reloads = asyncio.Queue[None]()
+        self._stop = asyncio.Event()
+        self._interrupts = 0
+        loop.add_signal_handler(signal.SIGHUP, self._reloads.put_nowait, None)
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupted)
+        if supervisor is not None:
+            loop.add_reader(supervisor, self._told)
+
+    async def to_reload(self) -> bool:
+        """Wait until there is something new to take up; False when it is to stop."""
+        return await self.obeyed(self._reloads.get())
+
+    async def obeyed(self, work: Coroutine[Any, Any, object]) -> bool:
+        """Do something, or give it up when it is to stop; whether it was done.
+
+        Raises:
+            Exception: As `work` does.
+        """
+        task, stop = self._loop.create_task(work), self._loop.create_task(self._stop.wait())
+        await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if not stop.cancel():
+            task.add_done_callback(lambda task: task.cancelled() or task.exception())  # to nobody
+            task.cancel()
+            await asyncio.wait({task}, timeout=TASKS_END)
+            return False
+        await task
+        return True
+
+    def _interrupted(self) -> None:
+        self._interrupts += 1
+        # A worker gets the terminal's Control-C beside what its supervisor says of that.
+        if self._interrupts > 1 and self._supervisor is None:
+            self.on_at_once()
+        self._stop.set()
+
+    def _told(self) -> None:
+        assert self._supervisor is not None
+        if self._supervisor.recv(100):
+            self.on_at_once()
+        else:
+            self._loop.remove_reader(self._supervisor)
+            log(LOGERROR, "the supervisor has gone")
+        self._stop.set()
 
 
 async def _reload(server: Server, notifier: Notifier) -> None:

@@ -94,6 +94,7 @@ class _Supervisor:
         self._reloading: _Worker | None = None
         self._kill_at: float | None = None  # set once we are stopping
         self._alive_at = time.monotonic() if notifier.watchdog else None  # when to say so
+        self._interrupts = 0
         self._status = 0  # to exit with
 
     def run(self) -> tuple[int, list[Listener], socket.socket] | None:
@@ -186,6 +187,9 @@ class _Supervisor:
                 self._reload_next()
         elif number in (signal.SIGTERM, signal.SIGINT):
             self._stop()
+            self._interrupts += number == signal.SIGINT
+            if self._interrupts > 1:
+                self._stop_at_once()
 
     def _hear(self, worker: _Worker) -> None:
         assert worker.channel is not None
@@ -324,6 +328,17 @@ class _Supervisor:
                 listener.close()
             if worker.pid:
                 os.kill(worker.pid, signal.SIGTERM)
+
+    def _stop_at_once(self) -> None:
+        """Have the workers wait no longer for their clients.
+
+        By the channel: a worker that counted signals would take our SIGTERM and the terminal's
+        SIGINT for two.
+        """
+        for worker in self._workers:
+            if worker.channel is not None:
+                with contextlib.suppress(OSError):  # it has ended, or has been told before
+                    worker.channel.send(b"\n")
 
 
 def _wake_up(*_: object) -> None:

@@ -1,5 +1,6 @@
 """How a host starts, how it refuses to start, and how it stops."""
 
+import contextlib
 import os
 import re
 import signal
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from qpsdk.server.host import FAREWELL
 from tests.interop.rig import (
     PATIENCE,
     Client,
@@ -84,6 +86,98 @@ def test_a_transaction_without_data_may_go_on(
             else:
                 assert [answer.code for answer in client.rest()] == codes
         assert host.exit_status() == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "two"])
+def test_a_second_interrupt(tmp_path: Path, fake: FakeServer, options: tuple[str, ...]) -> None:
+    """A second SIGINT ends the wait for a transaction; the first, beside a SIGTERM, does not.
+
+    Workers get the terminal's Control-C as well, beside what their supervisor says of it.
+    """
+    with running_host(tmp_path, fake.address, options=options, loglevel="LOGNOTICE") as host:
+        processes = [host.process.pid, *host.workers()]
+
+        def press_control_c() -> None:
+            for pid in processes:
+                with contextlib.suppress(ProcessLookupError):  # a worker without clients has ended
+                    os.kill(pid, signal.SIGINT)
+
+        with host.connect() as busy:
+            busy.hello()
+            busy.begin()
+            busy.send(b"Subject: last\r\n\r\n")
+            host.signal(signal.SIGTERM)
+            press_control_c()
+            assert eventually(lambda: "stopping; a second SIGINT stops at once" in host.log())
+            with pytest.raises(subprocess.TimeoutExpired):
+                host.process.wait(0.5)
+            press_control_c()
+            assert host.process.wait(FAREWELL) == 0
+            assert busy.rest() == []
+
+
+@pytest.mark.parametrize("options", [(), ("--workers", "2")], ids=["one", "two"])
+def test_two_interrupts_of_one_process(
+    tmp_path: Path, fake: FakeServer, options: tuple[str, ...]
+) -> None:
+    """The supervisor hands it on to workers whom no terminal has told."""
+    with running_host(tmp_path, fake.address, options=options) as host, host.connect() as busy:
+        busy.hello()
+        busy.begin()
+        for _ in range(2):
+            host.signal(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                host.process.wait(0.3)
+        assert host.process.wait(FAREWELL) == 0
+
+
+WAITS = """\
+import asyncio
+from pathlib import Path
+from qpsdk import LOGWARN, Plugin
+
+class Waits(Plugin):
+    async def hook_post_fork(self):
+        if Path("HERE").exists():
+            self.log(LOGWARN, "waits")
+            await asyncio.sleep(25)
+
+    async def shutdown(self):
+        self.log(LOGWARN, "ends")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_within_a_reload(tmp_path: Path, fake: FakeServer, number: signal.Signals) -> None:
+    """A reload that waits for a plugin is given up; all that were loaded end, and the host."""
+    here = tmp_path / "here"
+    (tmp_path / "waits.py").write_text(WAITS.replace("HERE", str(here)))
+    with running_host(tmp_path, fake.address, plugin_dirs=str(tmp_path), plugins="waits") as host:
+        here.touch()
+        host.signal(signal.SIGHUP)
+        assert eventually(lambda: "waits: waits" in host.log())
+        host.signal(number)
+        assert host.process.wait(FAREWELL) == 0
+        assert host.log().count("waits: ends") == 2
+
+
+def test_a_stop_within_the_start(tmp_path: Path) -> None:
+    """A host that waits for a plugin before it serves gives that up, too."""
+    here = tmp_path / "here"
+    here.touch()
+    (tmp_path / "waits.py").write_text(WAITS.replace("HERE", str(here)))
+    settings = {"me": "mx.example.com", "plugin_dirs": str(tmp_path), "plugins": "waits"}
+    config = write_config(tmp_path / "config", settings)
+    with subprocess.Popen(
+        command(config, "127.0.0.1:0"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        assert "waits: waits" in process.stderr.readline()
+        process.terminate()
+        printed, log = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, printed) == (0, "")
+    assert "waits: ends" in log
+    assert len(log.splitlines()) == 1
 
 
 def test_a_stop_right_after_the_start(tmp_path: Path, fake: FakeServer) -> None:

@@ -205,6 +205,23 @@ def test_workers_share_the_work(tmp_path: Path, fake: FakeServer) -> None:
     assert len(fake.messages) == 40
 
 
+def test_warnings_come_once(tmp_path: Path, fake: FakeServer) -> None:
+    """What may be wrong with the config one worker tells, at the start and at a reload."""
+    with running_host(
+        tmp_path,
+        fake.address,
+        options=TWO,
+        loglevel="LOGNOTICE",
+        max_connections="100000000",
+        databyte="1",
+    ) as host:
+        assert [
+            host.log().count(text) for text in ("did you mean databytes", "leaves room for")
+        ] == [1, 1]
+        reload(host, "all workers have reloaded")
+        assert host.log().count("did you mean databytes") == 2
+
+
 def test_a_worker_that_dies_is_replaced(tmp_path: Path, fake: FakeServer) -> None:
     """The log says how it died; who comes meanwhile waits for the next, and nobody is refused.
 
