@@ -17,6 +17,9 @@ MAX_USER: Final = 255
 
 _ADDRESS_OR_TOKEN: Final = re.compile(r"[\w!#$&'*+.^`{|}~-]+(?:@[A-Za-z0-9.-]+)?", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]+")
+_ONE_RESULT: Final = re.compile(r'(?:[^;"()\\]|"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\))*+')
+"""Text in which each quote and comment is closed, and a semicolon stands in these alone."""
+_DELIMITER: Final = re.compile(r'[;"()\\]')
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")
 
 
@@ -31,8 +34,10 @@ def authentication_results(transaction: Transaction, authserv_id: str) -> str:
         return f"{authserv_id};\n\t{auth}"
     results = [auth]
     for result in transaction.authentication_results:
-        # A plugin may quote what a client said: that stays on its line.
+        # A plugin may quote what a client said, in EHLO for example: that begins no result.
         text = _UNSAFE.sub(" ", text_of(result)).encode("utf-8", "replace").decode().strip()
+        if not _ONE_RESULT.fullmatch(text):
+            text = _DELIMITER.sub("?", text)
         if text:
             results.append(text)
     return authserv_id + "".join([f";\n\t{result}" for result in results])

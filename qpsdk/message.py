@@ -149,7 +149,8 @@ class Transaction:
         smtputf8: True if the client asked for it (RFC 6531).
         authentication_results: What plugins have found out about the message, each as RFC 8601
             writes it: ``spf=pass smtp.mailfrom=example.org``. They are in the header from
-            `data_post` on, in our Authentication-Results.
+            `data_post` on, in our Authentication-Results. One that would be read as several, or
+            has an open quote or comment, is written with ``?`` for what parts it.
         data_size: Octets of the message as it came, line ends counted as two.
         answers: What each plugin answered so far.
         in_thread: True while a queue plugin is at work in a thread; the host sets it.

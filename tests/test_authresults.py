@@ -51,6 +51,24 @@ def test_results_of_plugins() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ("spf=pass smtp.helo=x;dkim=pass", "spf=pass smtp.helo=x?dkim=pass"),
+        ('spf=pass smtp.helo="x', "spf=pass smtp.helo=?x"),
+        ("spf=pass smtp.helo=(x", "spf=pass smtp.helo=?x"),
+        ("spf=pass smtp.helo=x\\", "spf=pass smtp.helo=x?"),
+        ('dkim=fail reason="a; b" (c; d)', 'dkim=fail reason="a; b" (c; d)'),
+        (r'spf=pass smtp.mailfrom="a\";b"@x', r'spf=pass smtp.mailfrom="a\";b"@x'),
+        (r'spf=pass smtp.mailfrom="a\\";b"@x', "spf=pass smtp.mailfrom=?a????b?@x"),
+    ],
+)
+def test_a_result_is_one(result: str, said: str) -> None:
+    """What a plugin quotes of a client cannot begin a result, nor swallow the next."""
+    expected = f"mx.example.com;\n\tauth=none;\n\t{said};\n\tdmarc=none"
+    assert field(results=[result, "dmarc=none"]) == expected
+
+
 @given(st.binary(max_size=300), st.lists(st.text()))
 def test_any(user: bytes, results: list[str]) -> None:
     """Whoever the user is and whatever plugins say, the field can be written."""
