@@ -22,6 +22,7 @@ from qpsdk import (
 from qpsdk.hooks import HOOKS
 from qpsdk.testing import (
     Clock,
+    FakeQMQPServer,
     ask,
     assert_answer,
     capture_log,
@@ -185,8 +186,10 @@ def test_loaded_once() -> None:
     with smtp(quiet) as client:
         assert str(client.greeting) == "220 me.example ESMTP qpsdk ready"
         assert str(client.mail()) == "450 4.7.1 as loaded"
-    with pytest.raises(TypeError, match="a loaded plugin brings its host: lend it"):
-        smtp(quiet, config={}).__enter__()
+    lent: dict[str, Any]
+    for lent in {"config": {}}, {"connect": FakeQMQPServer().connect}, {"clock": clock}:
+        with pytest.raises(TypeError, match="a loaded plugin brings its host: lend "):
+            smtp(quiet, **lent).__enter__()
 
 
 def test_connection() -> None:

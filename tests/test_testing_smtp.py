@@ -28,6 +28,7 @@ from qpsdk.testing import (
     Step,
     SyncSMTPClient,
     capture_log,
+    connection,
     memory_host,
     smtp,
 )
@@ -113,6 +114,22 @@ def test_hello() -> None:
         client.hello("me", "HELO")
         client.mail()
         assert "EHLO" not in client.transcript
+
+
+@pytest.mark.parametrize(
+    ("about", "line"),
+    [
+        (connection(), "C: EHLO client.example.org"),
+        (connection(hello="helo", hello_host="[192.0.2.1]"), "C: HELO [192.0.2.1]"),
+        (connection(hello=""), "C: EHLO client.example.org"),
+    ],
+)
+def test_hello_of_a_connection(about: Connection, line: str) -> None:
+    """A connection made for a hook begins a dialogue, too: what it has said is said there."""
+    with smtp(Yes(), connection=about) as client:
+        assert about.hello == ""
+        assert client.send("hello").code == 250
+        assert client.transcript.splitlines()[1] == line
 
 
 def test_refusals() -> None:

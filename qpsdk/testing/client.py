@@ -35,11 +35,18 @@ class SMTPClient:
     greeting: Reply
     on_line: Callable[[str], object] | None = None
 
-    def __init__(self, stream: MemoryStream, connection: Connection) -> None:
+    def __init__(
+        self,
+        stream: MemoryStream,
+        connection: Connection,
+        hello: bytes = b"EHLO client.example.org",
+    ) -> None:
+        """Speak over `stream`; `hello` is what `mail` says where nothing of the kind was said."""
         self.connection = connection
         self._stream = stream
         self._input = b""
         self._said: list[str] = []
+        self._hello = hello
 
     @property
     def transcript(self) -> str:
@@ -68,7 +75,7 @@ class SMTPClient:
             parameters: Such as ``"SIZE=1000"``.
         """
         if not self.connection.hello:
-            await self.hello()
+            await self.command(self._hello)
         return await self.command(" ".join((f"MAIL FROM:<{sender}>", *parameters)))
 
     async def rcpt(self, recipient: str = RECIPIENT, *parameters: str) -> Reply:

@@ -71,9 +71,11 @@ def smtp(
             or such lines with the path of a file, ``"./greylist.py 300"``. The first that
             `qpsdk.testing.plugin` has loaded brings its host, with all that was lent to it; then
             nothing may be lent here.
-        config: The settings by name, or a config directory.
+        config: The settings by name, or a config directory. Whatever `store` says, the store is
+            in memory: another is lent by ``qp.store = ...``, with `qp` a `memory_host`.
         connect: Reaches other servers; without it there are none.
-        connection: What the plugins see of the client; else one from 192.0.2.1.
+        connection: What the plugins see of the client; else one from 192.0.2.1. The dialogue
+            is at its beginning: EHLO, if this says so, comes with the first `mail` or `send`.
         observer: Watches the conversation.
         clock: Seconds since the epoch.
         limit: Seconds for each call of a client that was entered by ``with``; None for no limit.
@@ -84,6 +86,9 @@ def smtp(
 
     @asynccontextmanager
     async def conversation() -> AsyncIterator[SMTPClient]:
+        hello = b""
+        if connection is not None and connection.hello:
+            hello = connection.hello.upper().encode() + b" " + connection.hello_host
         session = in_memory(
             *plugins,
             config=config,
@@ -93,7 +98,7 @@ def smtp(
             clock=clock,
         )
         async with session as (stream, about):
-            client = SMTPClient(stream, about)
+            client = SMTPClient(stream, about, hello) if hello else SMTPClient(stream, about)
             client.greeting = await client.read_reply()
             yield client
 
@@ -116,10 +121,11 @@ async def in_memory(
     host = next((p.qp for p in plugins if isinstance(p, Plugin) and is_loaded(p)), None)
     if host is None:
         host = memory_host(config, connect, clock)
-    elif config is not None or connect is not None:
-        raise TypeError("a loaded plugin brings its host: lend it config= or connect= there")
+    elif config is not None or connect is not None or clock is not time.time:
+        raise TypeError("a loaded plugin brings its host: lend config=, connect= or clock= to that")
     dispatcher = Dispatcher(load_all(plugins, host), host.run_blocking)
     about = connection or Connection(host.new_id(), "192.0.2.1", 40_000, "192.0.2.2", 25)
+    about.hello, about.hello_host = "", b""  # nothing was said yet
     async with hosted(dispatcher, host), begin(dispatcher, host, about, observer) as stream:
         yield stream, about
 
