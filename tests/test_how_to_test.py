@@ -2,12 +2,24 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # As most who read the page would write it.
 
+import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from qpsdk import DECLINED, DENY, LOGINFO, OK, Plugin, testing
-from qpsdk.testing import PluginContract, ask, assert_answer, plugin, run
+from qpsdk import (
+    DECLINED,
+    DENY,
+    DENYSOFT,
+    LOGINFO,
+    LOGWARN,
+    OK,
+    MemoryStore,
+    Plugin,
+    StoreError,
+    testing,
+)
+from qpsdk.testing import PluginContract, ask, assert_answer, memory_host, plugin, run
 
 
 # --8<-- [start:plugin]
@@ -133,6 +145,87 @@ def test_where_mail_goes(smtp, fake_qmqp) -> None:
 
 
 # --8<-- [end:forward]
+
+
+# --8<-- [start:leaves]
+class Slow(Plugin):
+    """Answers late."""
+
+    def register(self, qp):
+        self.began, self.ended = asyncio.Event(), asyncio.Event()
+
+    async def hook_rcpt(self, transaction, recipient, params):
+        self.began.set()
+        try:
+            await asyncio.sleep(20)
+        finally:
+            self.ended.set()
+        return OK
+
+
+def test_a_client_that_leaves() -> None:
+    """The hook ends with its client."""
+
+    async def leave():
+        slow = plugin(Slow)
+        async with testing.smtp(slow) as client:
+            await client.mail()
+            client.write(b"RCPT TO:<ann@example.com>\r\n")
+            await slow.began.wait()  # else the reset could be faster than the command
+            client.abort()
+            await slow.ended.wait()
+
+    run(leave(), limit=5)
+
+
+# --8<-- [end:leaves]
+
+
+# --8<-- [start:store]
+class OneADay(Plugin):
+    """Take one message a day from each sender, on all hosts together."""
+
+    async def hook_mail(self, transaction, sender, params):
+        try:
+            earlier = await self.qp.store.add(b"day:" + sender.address, b"", 86400)
+        except StoreError as error:
+            self.log(LOGWARN, f"the store fails, so nobody waits: {error}")
+            return DECLINED
+        return DECLINED if earlier is None else (DENYSOFT, "Come again tomorrow")
+
+
+def on_a_host(store, clock):
+    """The plugin on a host of its own, to which the store is lent."""
+    qp = memory_host(clock=clock)
+    qp.store = store
+    return plugin(OneADay, qp=qp)
+
+
+def test_two_hosts_share_a_store(smtp, clock) -> None:
+    """What one host has seen, the other knows."""
+    store = MemoryStore(clock)
+    one, two = smtp(on_a_host(store, clock)), smtp(on_a_host(store, clock))
+    assert one.mail().code == 250
+    assert two.mail().code == 450
+    clock.advance(86400)
+    two.command("RSET")
+    assert two.mail().code == 250
+
+
+class Away(MemoryStore):
+    """A store that does not answer."""
+
+    async def add(self, key, value, ttl):
+        raise StoreError("nobody is there")
+
+
+def test_the_store_is_away(smtp, log, clock) -> None:
+    """Mail passes, and the log says why."""
+    assert smtp(on_a_host(Away(), clock)).mail().code == 250
+    assert "the store fails, so nobody waits: nobody is there" in log
+
+
+# --8<-- [end:store]
 
 
 # --8<-- [start:contract]
