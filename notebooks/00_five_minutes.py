@@ -118,4 +118,15 @@ message.explain()
 # Ann gets the mail, Bob does not, and the server has written on top where it came from. Addresses
 # and messages are `bytes`, as on the wire: nothing is decoded that nobody asked to read.
 #
-# The [quick start](../quick-start.md) has a real server, a real client, and a plugin in a file.
+# ## Where to go from here
+#
+# The [quick start](../quick-start.md) has a real server, a real client, and a plugin in a file. The
+# chapters go step by step:
+#
+# - [1](01_the_dialogue.md) and [2](02_register.md): what any plugin is asked, is given, and may do.
+# - [3](03_netstrings.md) to [7](07_when_things_go_wrong.md): one plugin, from its first bytes to
+#   `queue/qmqp_forward` as it is shipped.
+# - [8](08_testing_it.md), [9](09_your_own.md) and [10](10_in_production.md): to test a plugin, to
+#   give it to others, and to run a host that strangers reach.
+#
+# Each says first what you should know for it, and has exercises at its end.

@@ -119,8 +119,9 @@ print(parts.tail)
 assert parts.head + message + parts.tail == package
 
 # %% [markdown]
-# It also refuses what must not be sent. A package for nobody, for one: the specification says
-# *one or more* recipients, but qmail's server takes it, says yes, and the message is gone.
+# It also refuses what must not be sent, such as a package for nobody. The specification says *one
+# or more* recipients; but qmail's server takes a package with none, says yes, and the message is
+# gone.
 
 # %%
 from qpsdk import QMQPError

@@ -70,7 +70,7 @@ async with smtp(TakeAll(), Look()) as client:
 # ## The answers
 #
 # A QMQP server says `K`, `Z` or `D`, and our client waits for 250, a 4xx or a 5xx. So the first
-# thing to write is a dictionary in the other sense of the word.
+# thing to write is a dictionary, from one language to the other.
 
 # %%
 # queue/qmqp_forward_naive.py

@@ -195,13 +195,14 @@ class Careless(QMQPForward):
 await trial(cut_reply(), "__main__.Careless 192.0.2.1")
 
 # %% [markdown]
-# Two copies. And if the plugin behind is one that throws mail away, a server that failed in
-# earnest leaves us with none, while our client was told 250.
+# Two copies. And if the plugin behind is one that throws mail away, and the server did fail, then
+# nobody has the message, while our client was told 250.
 #
-# The rule: **from the last byte on, the only answers are what the server said, and *try again
-# later*.** Our client has the message still. It comes again, and nothing is lost. If the server did
-# have it, there are two copies then; but that takes a connection that breaks in one moment of
-# all, and no protocol of this kind can do better (RFC 1047). DECLINED does it each time.
+# The rule, drawn in [chapter 4](04_qmqp.md#what-k-promises): **from the last byte on, the only
+# answers are what the server said, and *try again later*.** Our client has the message still. It
+# comes again, and nothing is lost. If the server did have it, there are two copies then; but that
+# takes a connection that breaks in one moment of all, and no protocol of this kind can do better
+# (RFC 1047). DECLINED does it each time.
 #
 # So the cure is one line:
 
@@ -271,7 +272,7 @@ for act in (
 # The last three got the last byte. Nobody knows what they did with the message, and the error
 # says so: `QMQPUnconfirmedError`, *it may have been accepted*.
 #
-# A small message leaves in one write, last byte and all. Then a reset is always too late to tell:
+# A small message leaves in one write, last byte and all. After that a reset proves nothing:
 
 # %%
 await outcome(rst(10), SMALL)

@@ -196,7 +196,7 @@ sh("qpsdk check --config config")
 
 # %% [markdown]
 # That it starts does not mean that it does what you want. `order` says who is asked what, and when.
-# Read it like a stranger's message: what is cheap comes first, and somebody decides about each
+# Follow a stranger's message through it: what is cheap comes first, and somebody decides about each
 # recipient.
 
 # %% tags=["static"]
