@@ -42,16 +42,15 @@ def test_commands(tmp_path: Path) -> None:
 
 
 def test_every_block_is_known() -> None:
-    """Beside those commands the page shows one piece of a unit: what follows says its path."""
-    ((language, unit),) = re.findall(
-        r"^```(?!sh$)(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
-    )
-    assert language == "ini"
-    sections = configparser.ConfigParser()
-    sections.read_string(unit)
-    name, _, path = sections["Service"]["LoadCredential"].partition(":")
-    assert f"/run/credentials/qpsdk.service/{name}" in PAGE
-    assert path.startswith("/etc/")
+    """Beside those commands the page shows pieces of a unit: the text says the path of each."""
+    found = re.findall(r"^```(?!sh$)(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    assert [language for language, _ in found] == ["ini", "ini"]
+    for _, unit in found:
+        sections = configparser.ConfigParser()
+        sections.read_string(unit)
+        name, _, path = sections["Service"]["LoadCredential"].partition(":")
+        assert f"/run/credentials/qpsdk.service/{name}" in PAGE
+        assert path.startswith("/etc/")
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,13 @@
 import asyncio
 import socket
 import struct
+from pathlib import Path
 from typing import Any
 
+import pytest
 import uvloop
 
-from qpsdk import DECLINED, Connection, Endpoint, Plugin
+from qpsdk import DECLINED, ConfigError, Connection, Endpoint, Plugin
 from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.server.host import Server, new_host
@@ -41,3 +43,20 @@ def test_a_client_without_an_address() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(main(), 20))
     assert seen == ["127.0.0.1"]
+
+
+def test_a_spool_folder_that_is_not_writable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host does not start with it, rather than put off each larger message."""
+    tmp_path.chmod(0o700)
+    # Root may write anywhere, so the system's answer is made up.
+    monkeypatch.setattr("qpsdk.server.loaded.os.access", lambda path, mode: path != tmp_path)
+
+    async def main() -> None:
+        qp = new_host(Config({"me": "mx.example.com", "spool_dir": str(tmp_path)}))
+        async with Server(qp, [Endpoint("127.0.0.1", 0)]):
+            raise AssertionError
+
+    with pytest.raises(ConfigError, match="this user cannot write to the spool folder"):
+        asyncio.run(main())

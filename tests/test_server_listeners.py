@@ -1,5 +1,6 @@
 """Listeners: bound, shared by workers, in place of dead unix sockets, handed over by systemd."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -12,7 +13,14 @@ from pathlib import Path
 import pytest
 
 from qpsdk.errors import SetupError
-from qpsdk.server.listeners import Listener, bind, bind_for_each, inherited, parse_endpoints
+from qpsdk.server.listeners import (
+    Listener,
+    bind,
+    bind_for_each,
+    cannot_listen,
+    inherited,
+    parse_endpoints,
+)
 from qpsdk.stream import Endpoint
 
 TAKEN = "cannot listen on {}: Address already in use; --listen names another"
@@ -174,6 +182,15 @@ def test_no_folder(tmp_path: Path) -> None:
     """A unix socket in a folder that is not there is refused."""
     with pytest.raises(SetupError, match=r"/no/s: No such file or directory$"):
         bind(Endpoint(path=str(tmp_path / "no" / "s")))
+
+
+def test_a_low_port() -> None:
+    """A port that this user may not open is told with who may."""
+    denied = OSError(errno.EACCES, "Permission denied")
+    assert str(cannot_listen(Endpoint("127.0.0.1", 25), denied, "--listen")) == (
+        "cannot listen on 127.0.0.1:25: Permission denied;"
+        " a port below 1024 is for root, or for systemd to open"
+    )
 
 
 def test_addresses() -> None:

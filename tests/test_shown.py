@@ -35,6 +35,7 @@ ROOT: Final = Path(__file__).parent.parent
 PAGES_WITH_TESTS: Final = {
     "README.md": "test_readme.py",
     "docs/how-to/new-plugin.md": "test_new_project.py",
+    "docs/how-to/read-the-log.md": "test_how_to_read_the_log.py",
     "docs/how-to/run-under-systemd.md": "test_how_to_systemd.py",
     "docs/lab/index.md": "test_lab_commands.py",
 }

@@ -122,8 +122,12 @@ def renewed(listener: Listener) -> Listener:
 def cannot_listen(endpoint: Endpoint, error: OSError | UnicodeError, option: str) -> SetupError:
     """Why an address cannot be listened on; and the option that names another, if it is taken."""
     told = f"cannot listen on {endpoint}: {reason(error)}"
-    taken = getattr(error, "errno", None) == errno.EADDRINUSE
-    return SetupError(f"{told}; {option} names another" if taken else told)
+    number = getattr(error, "errno", None)
+    if number == errno.EADDRINUSE:
+        told += f"; {option} names another"
+    elif number == errno.EACCES and not endpoint.path:
+        told += "; a port below 1024 is for root, or for systemd to open"
+    return SetupError(told)
 
 
 def _bind_tcp(family: int, address: tuple[object, ...], number: int) -> list[socket.socket]:

@@ -1,11 +1,12 @@
 """The plugins as they were loaded at one time: at the start of the host, or by a reload."""
 
+import os
 from contextlib import AsyncExitStack
 
 from qpsdk import doubts
 from qpsdk.constants import LOGINFO, LOGWARN
 from qpsdk.dispatcher import Dispatcher, shut_down
-from qpsdk.errors import SetupError
+from qpsdk.errors import ConfigError, SetupError
 from qpsdk.host import Host
 from qpsdk.loader import load
 from qpsdk.log import log
@@ -63,6 +64,8 @@ class Loaded:
             undo.push_async_callback(self.end)
             self.lend_log()
             path = self.host.spool.path  # made now, so that a wrong one is told at the start
+            if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+                raise ConfigError("this user cannot write to the spool folder", path)
             if left := self.host.spool.remove_orphans():
                 log(LOGWARN, f"{path}: removed spool files of a host that died: {left}")
             if self.host.settings.store:
