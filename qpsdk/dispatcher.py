@@ -88,17 +88,13 @@ class Dispatcher:
         self._told_answers = not self.hooks.isdisjoint(("deny", "ok"))
         self.meter: Meter | None = None
 
-    def order(self, hook: str) -> list[str]:
-        """The names of the plugins that `hook` runs, in that order."""
-        return [step.plugin for step in self.steps(hook)]
-
     def steps(self, hook: str) -> tuple[Step, ...]:
         """What `hook` runs, in that order."""
         return self._steps.get(hook, ())
 
     def log_chain(self) -> LogChain:
         """The plugins that read the log, for the host to lend while it runs."""
-        steps = self._steps.get("logging", ())
+        steps = self.steps("logging")
         return LogChain(Reader(step.plugin, step.method, step.maxlevel) for step in steps)
 
     async def run(
@@ -339,10 +335,8 @@ def _steps(plugins: Iterable[Plugin]) -> dict[str, tuple[Step, ...]]:
     for plugin in plugins:
         plugin.register_named_hooks()
         for name, method, first in plugin.registrations:
-            limit = plugin.options.timeout or HOOKS[name].time_limit
-            step = Step(
-                plugin.name, method, is_blocking(method), limit, plugin.options, plugin.maxlevel
-            )
+            blocks, limit = is_blocking(method), plugin.time_limit(name)
+            step = Step(plugin.name, method, blocks, limit, plugin.options, plugin.maxlevel)
             chain = chains.setdefault(name, [])
             chain.insert(0 if first else len(chain), step)
     return {name: tuple(chain) for name, chain in chains.items()}

@@ -607,8 +607,8 @@ def test_loaded_plugins_run(folder: Path) -> None:
     """What load gives is a dispatcher that knows their hooks, in the order of config/plugins."""
     (folder / "greet.py").write_text(GREET)
     dispatcher = load(new_host("greet:0\nqueue/discard\ngreet:1"))
-    assert dispatcher.order("connect") == ["greet:0", "greet:1"]
-    assert dispatcher.order("queue") == ["queue/discard"]
+    assert [step.plugin for step in dispatcher.steps("connect")] == ["greet:0", "greet:1"]
+    assert [step.plugin for step in dispatcher.steps("queue")] == ["queue/discard"]
 
 
 def test_loglevel_as_qpsmtpd_writes_it(folder: Path) -> None:
