@@ -5,8 +5,7 @@ from typing import Any
 
 from qpsdk.constants import LOGCRIT, LOGERROR, OK
 from qpsdk.log import Scene, scene, text_of
-from qpsdk.reply import Reply
-from qpsdk.smtp.commands import READERS, CommandError
+from qpsdk.smtp.commands import READERS, refusal
 from qpsdk.smtp.engine import Engine
 from qpsdk.smtp.events import Auth, Event, Hello, Mail, Recipient, Unparsed
 from qpsdk.verdicts import Verdicts
@@ -35,7 +34,7 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
             return _event(verb, outcome.message(arguments))
         except ValueError as error:
             status = "" if verb in ("HELO", "EHLO") else "5.5.4"  # RFC 2034, 3
-            raise CommandError(Reply.make(501, text_of(error) or f"Bad {verb}", status)) from None
+            raise refusal(501, text_of(error) or f"Bad {verb}", status) from None
         except _ParserError as error:
             verdicts.log(LOGERROR, f"{hook}: {error}", outcome.plugin)
         except Exception as error:

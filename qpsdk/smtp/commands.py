@@ -29,7 +29,8 @@ class CommandError(Exception):
         self.reply = reply
 
 
-def _error(code: int, text: str, enhanced: str) -> CommandError:
+def refusal(code: int, text: str, enhanced: str) -> CommandError:
+    """The error of a command that is refused like this."""
     return CommandError(Reply.make(code, text, enhanced))
 
 
@@ -61,7 +62,7 @@ def split(line: bytes) -> tuple[bytes, bytes]:
         CommandError: With the reply that tells the client.
     """
     if len(line.translate(None, _CONTROLS)) != len(line):
-        raise _error(500, "Control characters have no place in a command", "5.5.2")
+        raise refusal(500, "Control characters have no place in a command", "5.5.2")
     word, _, rest = line.strip().partition(b" ")
     return word, rest.lstrip()
 
@@ -70,7 +71,7 @@ def _read_hello(verb: str) -> Callable[[bytes], Event]:
     def read(rest: bytes) -> Event:
         host = rest.split(maxsplit=1)
         if not host:
-            raise _error(501, f"{verb} needs the name of your host", "")
+            raise refusal(501, f"{verb} needs the name of your host", "")
         return Hello(verb, host[0])
 
     return read
@@ -79,7 +80,7 @@ def _read_hello(verb: str) -> Callable[[bytes], Event]:
 def _read_mail(rest: bytes) -> Event:
     path = _mail(rest)
     if path is None:
-        raise _error(501, "Syntax: MAIL FROM:<address>", "5.5.4")
+        raise refusal(501, "Syntax: MAIL FROM:<address>", "5.5.4")
     address, params = path.groups()
     return Mail(address, _parameters("MAIL", params, _MAIL_PARAMETERS) if params else {})
 
@@ -87,28 +88,28 @@ def _read_mail(rest: bytes) -> Event:
 def _read_recipient(rest: bytes) -> Event:
     path = _rcpt(rest)
     if path is None:
-        raise _error(501, "Syntax: RCPT TO:<address>", "5.5.4")
+        raise refusal(501, "Syntax: RCPT TO:<address>", "5.5.4")
     address, params = path.groups()
     return Recipient(address, _parameters("RCPT", params, {}) if params else {})
 
 
 def _read_verify(rest: bytes) -> Event:
     if not rest:
-        raise _error(501, "Syntax: VRFY name", "5.5.4")
+        raise refusal(501, "Syntax: VRFY name", "5.5.4")
     return Verify(rest)
 
 
 def _read_auth(rest: bytes) -> Event:
     command = _AUTH.fullmatch(rest)
     if command is None:
-        raise _error(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
+        raise refusal(501, "Syntax: AUTH mechanism [initial-response]", "5.5.4")
     return Auth(command[1].decode("ascii"), command[2])
 
 
 def _without_argument(verb: str, event: Event) -> Callable[[bytes], Event]:
     def read(rest: bytes) -> Event:
         if rest:
-            raise _error(501, f"{verb} takes no argument", "5.5.4")
+            raise refusal(501, f"{verb} takes no argument", "5.5.4")
         return event
 
     return read
@@ -135,11 +136,11 @@ def _parameters(verb: str, text: bytes, known: dict[str, re.Pattern[str]]) -> Pa
     for word in text.decode("ascii", "replace").split():
         parameter = _PARAMETER.match(word)
         if parameter is None:
-            raise _error(501, f"Malformed {verb} parameter {word}", "5.5.4")
+            raise refusal(501, f"Malformed {verb} parameter {word}", "5.5.4")
         name, value = parameter[1].lower(), parameter[2] or ""
         if name not in known:
-            raise _error(555, f"Unknown {verb} parameter {name.upper()}", "5.5.4")
+            raise refusal(555, f"Unknown {verb} parameter {name.upper()}", "5.5.4")
         if name in params or not known[name].fullmatch(value):
-            raise _error(501, f"Bad {verb} parameter {word}", "5.5.4")
+            raise refusal(501, f"Bad {verb} parameter {word}", "5.5.4")
         params[name] = value
     return params

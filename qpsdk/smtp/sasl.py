@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator
 from typing import Final
 
 from qpsdk.reply import Reply
-from qpsdk.smtp.commands import CommandError
+from qpsdk.smtp.commands import refusal
 from qpsdk.smtp.events import Credentials
 
 MECHANISMS: Final = ("PLAIN", "LOGIN", "CRAM-MD5")
@@ -17,10 +17,6 @@ _DIGEST: Final = re.compile(rb"[0-9A-Fa-f]{32}")
 _Steps = Generator[bytes, bytes, Credentials]
 """Gives challenges, is sent the responses, returns what came of it; the first `next` gives the
 challenge to a client that sent no initial response."""
-
-
-def _refusal(code: int, text: str, enhanced: str) -> CommandError:
-    return CommandError(Reply.make(code, text, enhanced))
 
 
 class Exchange:
@@ -54,7 +50,7 @@ class Exchange:
         if initial is None:
             return _challenge(challenge)
         if self._mechanism == "CRAM-MD5":  # RFC 4954, 4: where the server begins, there is none
-            raise _refusal(501, "CRAM-MD5 takes no initial response", "5.5.4")
+            raise refusal(501, "CRAM-MD5 takes no initial response", "5.5.4")
         return self._step(b"" if initial == b"=" else _decode(initial))
 
     def receive(self, line: bytes) -> Reply | Credentials:
@@ -64,7 +60,7 @@ class Exchange:
             CommandError: The exchange has failed, with the reply that says so.
         """
         if line == b"*":
-            raise _refusal(501, "Authentication cancelled", "5.7.0")
+            raise refusal(501, "Authentication cancelled", "5.7.0")
         return self._step(_decode(line))
 
     def _step(self, response: bytes) -> Reply | Credentials:
@@ -74,7 +70,7 @@ class Exchange:
             credentials: Credentials = end.value
             if not credentials.user or not (credentials.password or credentials.hashed):
                 # Some directories take an empty password for an anonymous login, and say yes.
-                raise _refusal(501, "User and password cannot be empty", "5.5.2") from None
+                raise refusal(501, "User and password cannot be empty", "5.5.2") from None
             return credentials
 
 
@@ -96,10 +92,10 @@ def _plain(_: bytes) -> _Steps:
     response = yield b""
     parts = response.split(b"\0")  # RFC 4616, 2
     if len(parts) != 3:
-        raise _refusal(501, "Not a PLAIN response", "5.5.2")
+        raise refusal(501, "Not a PLAIN response", "5.5.2")
     identity, user, password = parts
     if identity not in (b"", user):
-        raise _refusal(535, "Nobody may act for another user here", "5.7.8")
+        raise refusal(535, "Nobody may act for another user here", "5.7.8")
     return Credentials("plain", user, password=password)
 
 
@@ -113,7 +109,7 @@ def _cram_md5(ticket: bytes) -> _Steps:
     response = yield ticket
     user, _, digest = response.rpartition(b" ")  # RFC 2195, 2
     if _DIGEST.fullmatch(digest) is None:
-        raise _refusal(501, "Not a CRAM-MD5 response", "5.5.2")
+        raise refusal(501, "Not a CRAM-MD5 response", "5.5.2")
     return Credentials("cram-md5", user, hashed=digest.lower(), ticket=ticket)
 
 
@@ -134,4 +130,4 @@ def _decode(line: bytes) -> bytes:
             return binascii.a2b_base64(line, strict_mode=True)
     except binascii.Error:
         pass
-    raise _refusal(501, "Not base64", "5.5.2")
+    raise refusal(501, "Not base64", "5.5.2")
