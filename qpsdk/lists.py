@@ -8,7 +8,7 @@ Each is made of the lines and is immutable, so that `Plugin.parse_config` can ma
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, NamedTuple
 
 from qpsdk.address import Address
@@ -121,9 +121,7 @@ def network_of(ip: str, v4_bits: int = 32) -> str:
     """
     if not ip:
         return ""
-    address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
-    if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address
+    address = _address(ip)
     bits = v4_bits if address.version == 4 else 64
     network = ip_network((address, bits), strict=False)
     return str(address if bits == 32 else network)
@@ -164,15 +162,23 @@ class NetworkList:
     def __contains__(self, ip: str) -> bool:
         """Whether an address is in one of the networks; no text that is none ever is."""
         try:
-            address = ip_address(ip.partition("%")[0])  # without the zone of a link-local one
+            address = _address(ip)
         except ValueError:
             return False
-        if isinstance(address, IPv6Address):
-            address = address.ipv4_mapped or address  # how a socket for both sees an IPv4 client
         return any(
             ip_network((address, length), strict=False) in self._networks
             for length in self._lengths[address.version]
         )
+
+
+def _address(ip: str) -> IPv4Address | IPv6Address:
+    """The address of a client, but for the zone of a link-local one.
+
+    That of an IPv4 client also where a socket for both shows it as an IPv6 one.
+    """
+    address = ip_address(ip.partition("%")[0])
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return mapped or address
 
 
 _V4_BEGINNING: Final = re.compile(r"(?:[0-9]{1,3}\.){1,3}")
