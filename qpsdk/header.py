@@ -125,16 +125,16 @@ class Header:
     def get(self, name: str | bytes, default: bytes) -> bytes: ...
     def get(self, name: str | bytes, default: bytes | None = None) -> bytes | None:
         """Return the unfolded value of the first field of this name, or `default`."""
-        match = _pattern(_name(name)).search(b"\n" + self._raw)
+        match = _pattern(name).search(b"\n" + self._raw)
         return default if match is None else _value(match[1])
 
     def get_all(self, name: str | bytes) -> list[bytes]:
         """Return the unfolded values of all fields of this name, in order."""
-        return [_value(after) for after in _pattern(_name(name)).findall(b"\n" + self._raw)]
+        return [_value(after) for after in _pattern(name).findall(b"\n" + self._raw)]
 
     def count(self, name: str | bytes) -> int:
         """Return how many fields have this name."""
-        return len(_pattern(_name(name)).findall(b"\n" + self._raw))
+        return len(_pattern(name).findall(b"\n" + self._raw))
 
     def text(self, name: str | bytes, default: str = "") -> str:
         r"""The value of the first field of this name, as people read it.
@@ -167,7 +167,7 @@ class Header:
         Added at the end if there is none. Raises as `add`.
         """
         line = _line(name, value)
-        pattern, text = _pattern(_name(name)), b"\n" + self._raw
+        pattern, text = _pattern(name), b"\n" + self._raw
         if (first := pattern.search(text)) is None:
             self._raw += line
         else:
@@ -176,7 +176,7 @@ class Header:
 
     def delete(self, name: str | bytes) -> int:
         """Delete all fields of this name, and return how many they were."""
-        text, deleted = _pattern(_name(name)).subn(b"", b"\n" + self._raw)
+        text, deleted = _pattern(name).subn(b"", b"\n" + self._raw)
         self._raw = text[1:]
         return deleted
 
@@ -203,7 +203,7 @@ class Header:
             renamed += 1
             return start + match[1]
 
-        self._raw = _pattern(_name(name)).sub(rename, b"\n" + self._raw)[1:]
+        self._raw = _pattern(name).sub(rename, b"\n" + self._raw)[1:]
         return renamed
 
 
@@ -275,10 +275,10 @@ def _end_of_fields(data: bytes | bytearray, line: int) -> int:
     return match.end()
 
 
-@lru_cache(maxsize=256)
-def _pattern(name: bytes) -> re.Pattern[bytes]:
+@lru_cache(maxsize=256, typed=True)
+def _pattern(name: str | bytes) -> re.Pattern[bytes]:
     """Match the fields of this name in LF + header; group 1 is what follows the name."""
-    return re.compile(rb"\n(?i:%b)%b" % (re.escape(name), _AFTER_NAME))
+    return re.compile(rb"\n(?i:%b)%b" % (re.escape(_name(name)), _AFTER_NAME))
 
 
 def _text(value: bytes) -> str:
