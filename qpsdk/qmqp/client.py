@@ -121,11 +121,9 @@ async def _send_message(stream: Stream, package: Package, message: Iterable[byte
 
 def _check_size(package: Package, size: int) -> None:
     if size != package.message_size:
-        raise QMQPBodyError(
-            f"the message has {size} bytes or more, but {package.message_size} were announced"
-            if size > package.message_size
-            else f"the message has {size} bytes, but {package.message_size} were announced"
-        )
+        more = " or more" if size > package.message_size else ""
+        announced = f"but {package.message_size} were announced"
+        raise QMQPBodyError(f"the message has {size} bytes{more}, {announced}")
 
 
 async def _response(stream: Stream) -> Response:
