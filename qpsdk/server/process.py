@@ -176,7 +176,10 @@ class _Orders:
 
     def _told(self) -> None:
         assert self._supervisor is not None
-        if self._supervisor.recv(100):
+        order = b""
+        with contextlib.suppress(ConnectionError):  # it was killed before it had read all
+            order = self._supervisor.recv(100)
+        if order:
             self.on_at_once()
         else:
             self._loop.remove_reader(self._supervisor)

@@ -312,6 +312,21 @@ def test_workers_do_not_outlive_their_supervisor(tmp_path: Path, fake: FakeServe
         assert host.log().count("one ends") == 2
 
 
+def test_a_supervisor_that_is_killed_before_it_has_read(tmp_path: Path, fake: FakeServer) -> None:
+    """Workers end also when a supervisor that did not hear them is killed (ECONNRESET)."""
+    with host_with_plugin(tmp_path, fake.address, TWO) as host:
+        workers = host.workers()
+        host.process.send_signal(signal.SIGSTOP)
+        for pid in workers:
+            os.kill(pid, signal.SIGHUP)
+        assert eventually(lambda: host.log().count("reloaded the config") == 2)
+        host.process.send_signal(signal.SIGKILL)
+        host.exit_status()
+        assert eventually(lambda: not any(Path(f"/proc/{pid}/exe").exists() for pid in workers))
+        assert host.log().count("LOGERROR the supervisor has gone") == 2
+        assert "Traceback" not in host.log()
+
+
 def test_workers_that_cannot_start(tmp_path: Path) -> None:
     """What is wrong is told once, the exit status is 2, and no socket is left behind."""
     config = write_config(tmp_path / "config", {"plugins": "relay\nqueue/nothing"})
