@@ -258,7 +258,7 @@ def test_a_file_instead(tmp_path: Path) -> None:
 def test_every_block_is_known() -> None:
     """The page shows no command that is not run here; `make run` is, with other ports.
 
-    What is about more than this project is tested in `test_how_to_new_plugin.py`.
+    What is about more than this project is tested in `test_how_to_new_plugin.py`, and as a sample.
     """
     words = ["make test\n", "class Greylist", "def test_a_new", "def test_a_minute"]
     words += [
@@ -271,5 +271,6 @@ def test_every_block_is_known() -> None:
     known = [block(word) for word in words if "```" not in word] + ["greylist_by_domain 60\n"]
     known += [block("on_error=denysoft"), *(text for text in BLOCKS if "--8<--" in text)]
     assert sorted(known) == sorted(BLOCKS)
-    cut = re.findall(r"^tests/test_how_to_new_plugin\.py:\w+$", PAGE, re.MULTILINE)
+    tested = r"^tests/(test_how_to_new_plugin\.py:\w+|samples/plugins/\w+\.py)$"
+    cut = re.findall(tested, PAGE, re.MULTILINE)
     assert len(cut) == PAGE.count("--8<--") / 2
