@@ -554,23 +554,44 @@ def test_users_at_once() -> None:
     assert not host.auth_gates
 
 
+class Stuck(Plugin):
+    """Answers at once if the password is right, else never."""
+
+    asked = 0
+
+    async def hook_auth_plain(self, _: Connection, *credentials: Any) -> Constant:
+        self.asked += 1
+        if credentials[2] != SECRET.encode():
+            await asyncio.Event().wait()
+        return OK
+
+
 def test_gone_before_the_answer() -> None:
     """A client that goes while it is asked about, or while it waits, is in nobody's way."""
-    plugin, host = slow_host(1)
+    host = memory_host({"max_auth_failures_per_address": "1"})
+    plugin = Stuck()
+    register(plugin, host, (), {})
+    mark_loaded(plugin)
 
-    async def leave(client: SMTPClient) -> None:
+    async def guess(client: SMTPClient) -> None:
         await client.command("EHLO client")
         client.write(f"{WRONG}\r\n".encode())
-        await asyncio.sleep(0.005)
-        client.abort()
 
     async def main() -> None:
         async with (
             smtp(plugin, connection=Connection("a", "192.0.2.1")) as asked,
             smtp(plugin, connection=Connection("b", "192.0.2.1")) as waiting,
         ):
-            await asyncio.gather(leave(asked), leave(waiting))
+            await guess(asked)
+            while plugin.asked == 0:
+                await asyncio.sleep(0)
+            await guess(waiting)
+            while not any(gate._waiting for gate in host.auth_gates.values()):
+                await asyncio.sleep(0)
+            waiting.abort()
+            asked.abort()
             assert await one_line(plugin, PLAIN, "192.0.2.1") == 235
+        assert plugin.asked == 2
 
     asyncio.run(main())
     assert not host.auth_gates
