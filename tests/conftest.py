@@ -1,5 +1,6 @@
 """What tests share: how hard hypothesis searches, a certificate, log and modules as before."""
 
+import gc
 import logging
 import os
 import sys
@@ -48,6 +49,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         piece.extend(others[:missing])
         del others[:missing]
     items[:] = [*chain.from_iterable(pieces), *others]
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over the 8,000 tests and their modules, each time it looks."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
