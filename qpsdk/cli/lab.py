@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from qpsdk.cli.app import app
 from qpsdk.cli.show import directory
@@ -35,6 +34,8 @@ def fake_qmqp(
     cut_reply(BYTES); close_at(OFFSET), no_reply, rst, silence, stall, refuse. Replies take at=,
     delay=, drip=, cut= and rst=true, such as: defer(busy, at=100).
     """
+    from rich.console import Console
+
     from qpsdk.lab import rooms
     from qpsdk.testing.qmqp_profiles import PROFILES
     from qpsdk.testing.qmqp_script import parse
@@ -80,6 +81,8 @@ def lab_(
     With --config, it is a host of yours beside a fake server: whether it forwards there, its
     plugins say.
     """
+    from rich.console import Console
+
     from qpsdk import log
     from qpsdk.lab import rooms
 

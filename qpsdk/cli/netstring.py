@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
@@ -25,6 +24,8 @@ def netstring(
 
     The exit status is 0 if they are well-formed, 1 if they are not.
     """
+    from rich.console import Console
+
     if text is None:
         data = _read(file)
     elif file == "-":

@@ -6,10 +6,6 @@ from textwrap import wrap
 from typing import Annotated
 
 import typer
-from rich import box
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from qpsdk.errors import SetupError
 from qpsdk.plugin import LINE_OPTIONS, LineOption
@@ -65,6 +61,11 @@ def line_options(options: Iterable[LineOption] = LINE_OPTIONS) -> Iterator[str]:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table: drawn on a terminal, else a line for each row, for grep and awk."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(highlight=False)
     if console.is_terminal:
         drawn = Table(box=box.SIMPLE_HEAD)

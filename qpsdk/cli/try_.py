@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from qpsdk.cli.app import app
 from qpsdk.cli.show import check_said, directory
@@ -71,6 +70,8 @@ def try_(  # noqa: PLR0917 - each is an option
     Exit status: 0 if the message was accepted, 1 if it was refused or a hook failed, 2 if the
     plugin cannot be loaded.
     """
+    from rich.console import Console
+
     from qpsdk import trial
 
     if plugin is None and config is None:
