@@ -29,6 +29,8 @@ export JUPYTER_DATA_DIR := $(CURDIR)/.cache/jupyter/data
 export JUPYTER_RUNTIME_DIR := $(CURDIR)/.cache/jupyter
 export NO_MKDOCS_2_WARNING := 1
 export npm_config_cache := $(CURDIR)/.cache/npm
+# Else each host that a test starts would compile all of it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -50,7 +52,7 @@ test: $(TOOLS) $(NPM) $(PYODIDE) $(HARAKA) debian  ## run all tests, doctests an
 	@$(BIN)/pytest -n $(WORKERS) --dist worksteal $(ARGS)
 
 test-site: $(TOOLS) $(NPM) debian  ## run all tests of the site; screenshots go to .cache/screenshots
-	@$(BIN)/pytest -n auto --dist worksteal -m "" tests/site $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal -m "" tests/site tests/test_notebooks.py $(ARGS)
 
 lint: $(TOOLS)  ## check style, formatting and spelling
 	@$(BIN)/ruff check

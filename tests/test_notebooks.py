@@ -14,6 +14,8 @@ from nbformat import NotebookNode
 from docs.hooks.notebooks import downloads, executed, page, program, run
 
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.py"))
+LONG = {"08_testing_it", "09_your_own"}
+"""Notebooks that run pytest time and again."""
 PROGRAMS = sorted((Path(__file__).parent.parent / "notebooks/programs").glob("*.py"))
 
 by_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
@@ -46,9 +48,15 @@ def tags(cell: NotebookNode) -> list[str]:
     return list(cell.metadata.get("tags", []))
 
 
-def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+def outputs(cells: list[NotebookNode]) -> list[NotebookNode]:
     """What each code cell of a notebook that was run has shown."""
-    return [cell.outputs for cell in notebook.cells if cell.cell_type == "code"]
+    return [cell.outputs for cell in cells if cell.cell_type == "code"]
+
+
+def shown(cells: list[NotebookNode]) -> str:
+    """The same as text, without what may be another each time."""
+    text = json.dumps(outputs(cells), indent=1, sort_keys=True)
+    return SAMPLED.sub("", DATE.sub("DATE", text))
 
 
 def test_there_are_notebooks() -> None:
@@ -62,20 +70,23 @@ def test_there_are_notebooks() -> None:
 def test_notebook_runs(notebook: Path) -> None:
     """No cell fails in a fresh kernel, none shows a traceback, and the page has a title."""
     assert page(notebook).startswith("# ")
-    shown = str(outputs(executed(notebook)))
-    assert "Traceback (most recent call last)" not in shown
-    assert "'output_type': 'error'" not in shown
+    text = str(outputs(executed(notebook).cells))
+    assert "Traceback (most recent call last)" not in text
+    assert "'output_type': 'error'" not in text
 
 
-@pytest.mark.timeout(240)  # it runs a notebook, and some run pytest or Postfix
-@by_notebook
+@pytest.mark.timeout(240)  # it runs a notebook, and some run pytest
+@pytest.mark.parametrize(
+    "notebook",
+    [
+        pytest.param(path, marks=pytest.mark.exhaustive if path.stem in LONG else (), id=path.stem)
+        for path in NOTEBOOKS
+        if path.stem != "10_in_production"  # which tests/test_recordings.py runs a second time
+    ],
+)
 def test_notebook_prints_the_same_each_time(notebook: Path) -> None:
     """A second run shows what the page shows: no durations, no ports, no addresses of objects."""
-    again, before = (
-        SAMPLED.sub("", DATE.sub("DATE", json.dumps(outputs(cells), indent=1, sort_keys=True)))
-        for cells in (run(notebook), executed(notebook))
-    )
-    assert again == before
+    assert shown(run(notebook).cells) == shown(executed(notebook).cells)
 
 
 @by_notebook
@@ -224,10 +235,10 @@ def test_unchanged_notebook_is_not_run_again(tmp_path: Path) -> None:
     cache, sources = tmp_path / "cache", tmp_path / "sources"
     sources.mkdir()
     notebook = write(tmp_path, "# %%", "import os", "os.getpid()")
-    first = outputs(executed(notebook, cache, [sources]))
-    assert outputs(executed(notebook, cache, [sources])) == first
+    first = outputs(executed(notebook, cache, [sources]).cells)
+    assert outputs(executed(notebook, cache, [sources]).cells) == first
     (sources / "module.py").write_text("new = 1\n")
-    second = outputs(executed(notebook, cache, [sources]))
+    second = outputs(executed(notebook, cache, [sources]).cells)
     assert second != first
     notebook.write_text(notebook.read_text() + "# a remark\n")
-    assert outputs(executed(notebook, cache, [sources])) not in (first, second)
+    assert outputs(executed(notebook, cache, [sources]).cells) not in (first, second)
