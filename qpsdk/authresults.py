@@ -17,7 +17,8 @@ MAX_USER: Final = 255
 
 _ADDRESS_OR_TOKEN: Final = re.compile(r"[\w!#$&'*+.^`{|}~-]+(?:@[A-Za-z0-9.-]+)?", re.ASCII)
 _UNSAFE: Final = re.compile(r"[\x00-\x1f\x7f]+")
-_ONE_RESULT: Final = re.compile(r'(?:[^;"()\\]|"(?:[^"\\]|\\.)*+"|\((?:[^()\\]|\\.)*+\))*+')
+# Atomic where it is repeated: else an open quote would pass before Python 3.11.5 (gh-106052).
+_ONE_RESULT: Final = re.compile(r'(?>[^;"()\\]|"(?>[^"\\]|\\.)*+"|\((?>[^()\\]|\\.)*+\))*+')
 """Text in which each quote and comment is closed, and a semicolon stands in these alone."""
 _DELIMITER: Final = re.compile(r'[;"()\\]')
 _UNPRINTABLE: Final = re.compile(r"[^ -~]")

@@ -5,14 +5,18 @@ Most are tested beside the module that meets them; here is what no module meets 
 
 import ast
 import asyncio
+import importlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from qpsdk import DECLINED, OK, Plugin, Result, Transaction
 from qpsdk.plugins.queue.smtp_forward import wire
 from qpsdk.testing import FakeQMQPServer, smtp
+from tests.test_floors import on_floors
 from tests.test_smtp_data import SMUGGLED
 
 ROOT = Path(__file__).parent.parent
@@ -97,6 +101,34 @@ def test_nothing_parses_mime() -> None:
     for path in package.rglob("*.py"):
         if path.relative_to(package).parts[0] not in takes_no_mail:
             assert unpacking.search(path.read_text(encoding="utf-8")) is None, path
+
+
+def half_way(node: Any) -> Iterator[Any]:
+    """What is repeated possessively in a regular expression, and may fail half-way."""
+    if isinstance(node, re._parser.SubPattern | list | tuple):  # type: ignore[attr-defined]
+        for part in node:
+            yield from half_way(part)
+    if isinstance(node, tuple) and str(node[0]) == "POSSESSIVE_REPEAT":
+        ((kind, _), *more) = node[1][2]
+        if more or str(kind) not in {"ATOMIC_GROUP", "ANY", "IN", "LITERAL", "NOT_LITERAL"}:
+            yield node
+
+
+def test_no_expression_keeps_what_does_not_match() -> None:
+    """No regular expression repeats a group possessively, unless it is atomic.
+
+    Before Python 3.11.5 such a group keeps what it ate when it fails half-way (gh-106052): an open
+    quote would count as closed.
+    """
+    parse = re._parser.parse  # type: ignore[attr-defined]
+    assert list(half_way(parse(r'(?:a|"b")*+')))
+    assert not list(half_way(parse(r'(?>a|"b")*+[a-z]++b?+')))
+    for name in on_floors(0, 1, 2, 3):
+        for value in vars(importlib.import_module(name)).values():
+            pattern = getattr(value, "__self__", value)  # of a method such as `fullmatch`
+            if isinstance(pattern, re.Pattern):
+                found = list(half_way(parse(pattern.pattern, pattern.flags & ~re.UNICODE)))
+                assert found == [], (name, pattern.pattern)
 
 
 def test_page_names_tests() -> None:
