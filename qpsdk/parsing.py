@@ -37,7 +37,7 @@ async def parse(verdicts: Verdicts, engine: Engine, command: Unparsed) -> Event 
             raise refusal(501, text_of(error) or f"Bad {verb}", status) from None
         except _ParserError as error:
             verdicts.log(LOGERROR, f"{hook}: {error}", outcome.plugin)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             text = f"{hook}: the parser failed: {type(error).__name__}"
             if verb == "AUTH":  # what it says, and where, may have a password in it
                 verdicts.log(LOGCRIT, text, outcome.plugin)

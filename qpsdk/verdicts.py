@@ -165,7 +165,7 @@ class Verdicts:
         return Reply.make(own.code, own.text, f"{own.code // 100}.{status}")  # its own is kept
 
     def log(
-        self, level: LogLevel, text: str, plugin: str = "", error: Exception | None = None
+        self, level: LogLevel, text: str, plugin: str = "", error: BaseException | None = None
     ) -> None:
         """Write a line about this connection, outside any hook."""
         scene.set(Scene(self.connection, self.connection.transaction, "", plugin))

@@ -1,6 +1,7 @@
 """The parsing hooks: a plugin's own way to read HELO, EHLO, MAIL and RCPT."""
 
 import asyncio
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -85,9 +86,14 @@ def _crashes(arguments: bytes) -> bytes:
     raise KeyError("oops")
 
 
+def _exits(arguments: bytes) -> bytes:
+    sys.exit("oops")
+
+
 @pytest.mark.parametrize(
     ("parser", "logged"),
     [
+        (_exits, "ehlo_parse: the parser failed: SystemExit: oops"),
         (_crashes, "ehlo_parse: the parser failed: KeyError: 'oops'"),
         (lambda arguments: "text", "ehlo_parse: the parser gave 'text', not the host's name"),
         (lambda arguments: b"", "ehlo_parse: the parser gave b'', not the host's name as bytes"),
