@@ -97,7 +97,7 @@ def _pattern(entry: str) -> re.Pattern[str]:
         )
     try:
         return re.compile(entry, re.IGNORECASE)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ValueError(f"{entry!r} is no regular expression: {error}") from None
 
 

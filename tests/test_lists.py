@@ -67,6 +67,8 @@ def test_order() -> None:
         ("# a comment", "'#' is no address"),
         ("", "'' is no address"),
         ("^(a$", "'^(a$' is no regular expression: missing ), unterminated subpattern"),
+        ("a{4294967296}$", "'a{4294967296}$' is no regular expression: the repetition number is"),
+        ("(" * 2000 + ")" * 2000, ")' is no regular expression: maximum recursion depth exceeded"),
     ],
 )
 def test_no_address(line: str, problem: str) -> None:
