@@ -105,7 +105,14 @@ def _settings(config: Config) -> Iterator[Finding]:
 
 def _spool(path: Path, perms: int) -> Iterator[Finding]:
     """What `SpoolDirectory` would say, without making the folder."""
-    if path.is_dir():
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        pass  # told below
+    except OSError as error:
+        yield Finding(True, f"{path}: the spool folder cannot be made: {error.strerror}")
+        return
+    if os.path.isdir(path):  # a Path raises for what is out of reach
         try:
             _ = SpoolDirectory(path, perms).path  # it is there: this only looks at it
         except ConfigError as error:
@@ -114,8 +121,8 @@ def _spool(path: Path, perms: int) -> Iterator[Finding]:
             if not os.access(path, os.W_OK | os.X_OK):
                 yield Finding(False, f"{path}: this user cannot write to the spool folder")
         return
-    parent = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
-    if not parent.is_dir():
+    parent = next(folder for folder in (path, *path.absolute().parents) if os.path.exists(folder))
+    if not os.path.isdir(parent):
         yield Finding(True, f"{path}: the spool folder cannot be made: {parent} is no folder")
     elif not os.access(parent, os.W_OK | os.X_OK):
         told = f"this user cannot write to {parent}"

@@ -3,6 +3,7 @@
 It is found in what is loaded already, so that a host that starts need not load it twice.
 """
 
+import os
 from collections.abc import Collection, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Final
@@ -45,8 +46,9 @@ def of_settings(config: Config, me: str) -> Iterator[ConfigError]:
             told = f"not there, so the host calls itself {me}; write its full domain name"
             yield config.error("me", None, told)
         for line in config.lines("plugin_dirs"):
-            if not config.resolve(line.text).is_dir():
-                told = f"{config.resolve(line.text)} is no folder, so no plugin is found there"
+            folder = config.resolve(line.text)
+            if not os.path.isdir(folder):  # a Path raises for a name too long, or out of reach
+                told = f"{folder} is no folder, so no plugin is found there"
                 yield config.error("plugin_dirs", line, told)
     except ConfigError:
         return

@@ -249,7 +249,7 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
             return _checked(installed[name].load(), f"entry point {target}")
     if target.endswith(".py"):
         bare = target.removesuffix(".py")
-        found = any((directory / target).is_file() for directory in directories)
+        found = any(os.path.isfile(directory / target) for directory in directories)
         folder, _, last = bare.rpartition("/")
         remedy = f"write {bare}" if found or not folder else (
             f"name its folder in config/plugin_dirs, and write {last}"

@@ -199,6 +199,7 @@ ERRORS = [
     ({"store": "memcached:x"}, "C/store:1: this is no store; write sqlite:PATH or redis://"),
     ({"spool_dir": "me"}, "C/me: the spool folder cannot be made: C/me is no folder"),
     ({"spool_dir": "me/x"}, "C/me/x: the spool folder cannot be made: C/me is no folder"),
+    ({"spool_dir": "x" * 300}, "xx: the spool folder cannot be made: File name too long"),
     ({"spool_dir": ".."}, "C/..: the spool folder has mode 755, so that others may look into it;"),
     ({"plugins": "x", "plugin_dirs": "."}, "C/x.py:2: '(' was never closed"),
     ({"plugins": "rcpt_ok\n$include more"}, "C/plugins:2: $include more: C/more: no such file"),

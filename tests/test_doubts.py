@@ -2,7 +2,7 @@
 
 from qpsdk import Host, Plugin
 from qpsdk.config import Config
-from qpsdk.doubts import near_misses, of_host
+from qpsdk.doubts import near_misses, of_host, of_settings
 from qpsdk.testing import memory_host, plugin
 
 
@@ -39,6 +39,14 @@ def test_all() -> None:
         "config/plugins: no plugin has the hook queue, so every message is put off;"
         " add one such as queue/qmqp_forward",
         "config/subject_word: no setting of this name is known; did you mean subject_words?",
+    ]
+
+
+def test_folder_that_cannot_be() -> None:
+    """A folder with a name that none can have is told as one that is not there."""
+    config = Config({"me": "mx", "plugin_dirs": "x" * 300})
+    assert [str(doubt) for doubt in of_settings(config, "mx")] == [
+        f"config/plugin_dirs:1: {'x' * 300} is no folder, so no plugin is found there"
     ]
 
 

@@ -415,6 +415,7 @@ def test_wrong_file(source: str, text: str, folder: Path) -> None:
         ("nothing.py", "write nothing"),
         ("queue/greet.py", "write queue/greet"),
         ("mail/greet.py", "name its folder in config/plugin_dirs, and write greet"),
+        ("x" * 300 + ".py", f"write {'x' * 300}"),
     ],
 )
 def test_named_with_its_ending(name: str, remedy: str, folder: Path) -> None:
