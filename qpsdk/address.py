@@ -198,10 +198,11 @@ def _fault(text: bytes) -> str:
         if (route := _route(text)) is None:
             return "source route is malformed"
         text = text[route.end() :]
-    if (local := _quoted(text)) is not None:
+    if text.startswith(b'"'):
+        local = _quoted(text)
+        if local is None or text[local.end() :][:1] not in (b"@", b""):
+            return "quoted local part is malformed"
         text = b"quoted" + text[local.end() :]
-    elif text.startswith(b'"'):
-        return "quoted local part is malformed"
     user, at, host = text.partition(b"@")
     if bad := _not_local(user):
         return f"local part has {bad[0].decode()!a}, which must be quoted"
