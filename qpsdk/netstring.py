@@ -78,12 +78,18 @@ def decode(data: bytes) -> bytes:
     Raises:
         NetstringError: With the offset of the first fault.
     """
-    (value,) = decode_all(data, count=1)
+    decoder = Decoder()
+    value = next(decoder.feed(data), None)
+    if value is None:
+        decoder.finish()
+        raise NetstringTruncatedError("the input ends before a netstring", len(data))
+    if decoder.offset < len(data):
+        raise NetstringError("unexpected bytes after the netstring", decoder.offset)
     return value
 
 
-def decode_all(data: bytes, count: int | None = None) -> list[bytes]:
-    """The strings of the netstrings that `data` is made of; exactly `count`, if it is given.
+def decode_all(data: bytes) -> list[bytes]:
+    """The strings of the netstrings that `data` is made of.
 
     >>> decode_all(b"5:hello,0:,")
     [b'hello', b'']
@@ -92,14 +98,8 @@ def decode_all(data: bytes, count: int | None = None) -> list[bytes]:
         NetstringError: With the offset of the first fault.
     """
     decoder = Decoder()
-    values: list[bytes] = []
-    for value in decoder.feed(data):
-        values.append(value)
-        if len(values) == count and decoder.offset < len(data):
-            raise NetstringError("unexpected bytes after the netstring", decoder.offset)
+    values = list(decoder.feed(data))
     decoder.finish()
-    if count is not None and len(values) < count:
-        raise NetstringTruncatedError("the input ends before a netstring", len(data))
     return values
 
 

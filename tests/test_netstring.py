@@ -141,30 +141,6 @@ def test_decode_all() -> None:
     assert netstring.decode_all(b"5:hello,0:,1:,,") == [b"hello", b"", b","]
 
 
-@pytest.mark.parametrize(
-    ("data", "count", "error", "offset"),
-    [
-        (b"", 1, NetstringTruncatedError, 0),
-        (b"1:a,", 2, NetstringTruncatedError, 4),
-        (b"1:a,1:", 2, NetstringTruncatedError, 6),
-        (b"1:a,1:b,1:c,", 2, NetstringError, 8),
-        (b"1:a,1:b,x", 2, NetstringError, 8),
-    ],
-)
-def test_decode_all_counts(
-    data: bytes, count: int, error: type[NetstringError], offset: int
-) -> None:
-    """If a number of strings is asked for, there have to be just as many."""
-    with pytest.raises(NetstringError) as raised:
-        netstring.decode_all(data, count=count)
-    assert (type(raised.value), raised.value.offset) == (error, offset)
-
-
-def test_decode_all_gives_as_many_as_asked_for() -> None:
-    """The right number is no fault."""
-    assert netstring.decode_all(b"1:a,1:b,", count=2) == [b"a", b"b"]
-
-
 def test_later_faults_are_counted_from_the_start() -> None:
     """The offset of a fault in the third string is that in the whole input."""
     with pytest.raises(NetstringCommaError) as raised:
