@@ -71,7 +71,7 @@ class Reply:
         """
         if isinstance(text, str):
             text = text.encode("ascii", "replace")
-        if _PLAIN.fullmatch(text):  # most texts, and nothing below would change them
+        if 200 <= code <= 599 and _PLAIN.fullmatch(text):  # as nearly always; nothing to repair
             return cls._of_line(code, b"%b %b" % (enhanced.encode(), text) if enhanced else text)
         texts = [
             _UNSAFE.sub(b"?", line.replace(b"\t", b" "))
@@ -94,8 +94,6 @@ class Reply:
     @classmethod
     def _of_line(cls, code: int, line: bytes) -> "Reply":
         """A reply of one line that needs no check."""
-        if not 200 <= code <= 599:
-            return cls(code, (line,))  # which says what is wrong with it
         reply = object.__new__(cls)
         _set(reply, "code", code)
         _set(reply, "lines", (line,))

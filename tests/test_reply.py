@@ -118,7 +118,7 @@ def test_nothing_can_be_injected(code: int, text: str | bytes, enhanced: bool) -
 def test_no_such_code(code: int) -> None:
     """Replies have codes from 200 to 599."""
     with pytest.raises(ReplyError, match="200 to 599"):
-        Reply.make(code, "x")
+        Reply.make(code, "two words")
     with pytest.raises(ReplyError, match="200 to 599"):
         Reply(code, (b"x",))
 
