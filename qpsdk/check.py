@@ -12,8 +12,9 @@ from qpsdk import doubts, qpsmtpd
 from qpsdk.config import Config, Line
 from qpsdk.constants import LOGWARN
 from qpsdk.errors import ConfigError, SetupError
+from qpsdk.finder import UnknownPluginError
 from qpsdk.host import Host, connect_nowhere
-from qpsdk.loader import UnknownPluginError, load_lines
+from qpsdk.loader import load_lines
 from qpsdk.log import logger
 from qpsdk.plugin import Plugin
 from qpsdk.server.store import new_store

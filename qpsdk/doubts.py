@@ -11,8 +11,9 @@ from typing import Final
 from qpsdk import qpsmtpd
 from qpsdk.config import Config
 from qpsdk.errors import ConfigError
+from qpsdk.finder import PluginLine
 from qpsdk.host import Host
-from qpsdk.loader import PluginLine, spelling_hint
+from qpsdk.loader import spelling_hint
 from qpsdk.plugin import Plugin
 from qpsdk.settings import SETTINGS
 

@@ -1,92 +1,25 @@
-"""Finds the plugins that `config/plugins` names, and says precisely what is wrong."""
+"""Makes the plugins that `config/plugins` names: each gets its host, its words, and its hooks."""
 
-import ast
-import builtins
-import importlib
-import importlib.util
 import inspect
-import os
 import re
-import sys
-import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Final
 
-from qpsdk.config import Config, Line
+from qpsdk.config import Line
 from qpsdk.constants import LOGWARN, LogLevel
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
+from qpsdk.finder import PluginLine, find, plugin_directories, what_and_where
 from qpsdk.host import Host
 from qpsdk.log import Scene, log, scene
 from qpsdk.plugin import LINE_OPTIONS, Plugin, PluginOptions, bound_signature, place, without_hook
 
-ENTRY_POINTS: Final = "qpsdk.plugins"
-"""The entry point group in which installed packages offer plugins."""
-
 ASKED_BY_HOST: Final = ("config", "user_config")
 """Hooks that the host runs itself, from plain calls."""
 
-_PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # never "..", so a name leads out of no folder
-_NAME: Final = re.compile(rf"(?P<name>{_PART}(?:/{_PART})*)(?::(?P<instance>[0-9]+))?")
-_PACKAGE: Final = str(Path(__file__).parent)
-_PLUGINS: Final = str(Path(__file__).parent / "plugins")
-_IMPORTERS: Final = (str(Path(importlib.__file__).parent), "<frozen importlib")
 _LOG_LEVEL: Final = re.compile(r"[+-]?[0-7]")
-_OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
-
-
-@dataclass(frozen=True, slots=True)
-class PluginLine:
-    """One line of `config/plugins`: ``name[:N] word word key=value``.
-
-    Attributes:
-        name: As written, with its ``:N``.
-        target: What to load: the name without ``:N``.
-        words: The bare words, in order.
-        options: The ``key=value`` words.
-    """
-
-    name: str
-    target: str
-    words: tuple[str, ...] = ()
-    options: tuple[tuple[str, str], ...] = ()
-
-    @classmethod
-    def parse(cls, text: str) -> "PluginLine":
-        """Read a line.
-
-        >>> PluginLine.parse("queue/qmqp_forward:1 127.0.0.1 628 timeout=60").options
-        (('timeout', '60'),)
-
-        Raises:
-            ValueError: The name is none.
-        """
-        name, *rest = text.split() or [""]
-        if any(word.startswith("#") for word in rest):
-            raise ValueError(f"{name}: a comment stands on a line of its own")
-        match = _NAME.fullmatch(name)
-        if match is None:
-            remedy = "write one such as queue/qmqp_forward"
-            if name.startswith((".", "/", "~")) and _NAME.fullmatch(last := Path(name).stem):
-                remedy = f"name its folder in config/plugin_dirs, and write {last}"
-            raise ValueError(f"{name!r} is no plugin name; {remedy}")
-        found = [_OPTION.fullmatch(word) for word in rest]
-        words = tuple(word for word, option in zip(rest, found, strict=True) if option is None)
-        options = tuple((option[1], option[2]) for option in found if option is not None)
-        if len(dict(options)) < len(options):
-            raise ValueError(f"{name}: an option is given twice")
-        return cls(name, match["name"], words, options)
-
-
-class UnknownPluginError(PluginError):
-    """There is no plugin of this name."""
 
 
 class WordsError(PluginError):
@@ -128,15 +61,9 @@ def load_lines(host: Host) -> Iterator[tuple[Line, Plugin | SetupError]]:
         except ConfigError as error:  # a setting of the plugin, told with its own place
             yield line, error
         except PluginError as error:
-            place = config.error("plugins", line, str(error))
-            told = type(error)(str(place))
+            told = type(error)(str(config.error("plugins", line, str(error))))
             told.__cause__ = error.__cause__
             yield line, told
-
-
-def plugin_directories(config: Config) -> list[Path]:
-    """Where `config/plugin_dirs` says that plugins are."""
-    return [config.resolve(text) for text in config.get("plugin_dirs")]
 
 
 def load_one(line: PluginLine, host: Host, directories: list[Path] | None = None) -> Plugin:
@@ -174,7 +101,7 @@ def new_plugin(plugin_class: type[Plugin], name: str) -> Plugin:
     try:
         plugin = plugin_class()
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{name}: failed in __init__(): {_told(error)}") from error
+        raise PluginError(f"{name}: failed in __init__(): {what_and_where(error)}") from error
     if not hasattr(plugin, "registrations"):
         raise PluginError(f"{name}: its __init__() has to call super().__init__()")
     plugin.name = name
@@ -214,185 +141,14 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
     except ValueError as error:  # how a plugin says that an argument is wrong
         raise PluginError(f"{plugin.name}: {error}") from error
     except (Exception, SystemExit) as error:
-        raise PluginError(f"{plugin.name}: failed in register(): {_told(error)}") from error
+        raise PluginError(
+            f"{plugin.name}: failed in register(): {what_and_where(error)}"
+        ) from error
     finally:
         scene.set(scene_before)
     for hook, method, first in plugin.registrations:
         if hook in ASKED_BY_HOST:
             host.add_hook(hook, plugin.name, method, first=first)
-
-
-def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
-    """The class that a name in `config/plugins` means.
-
-    Looked for as a file in `directories`, a bundled plugin, an entry point, a dotted name.
-    qpsmtpd's spelling, with a dash for an underscore, is found too.
-
-    Raises:
-        PluginError: There is none, with all the places that were looked at.
-    """
-    target = line.target
-    name = target.replace("-", "_")
-    looked: list[str] = []
-    for directory in directories:
-        for path in (directory / f"{target}.py", directory / f"{name}.py"):
-            if os.path.isfile(path):  # a Path raises for a name that is too long, or out of reach
-                return _only_plugin(_import_file(path, line.name), path)
-        looked.append(str(path))
-    if name in bundled_plugins():
-        with _importing(f"bundled plugin {name}"):
-            module = importlib.import_module("qpsdk.plugins." + name.replace("/", "."))
-            return _only_plugin(module, Path(module.__file__ or name))
-    installed = _installed_plugins()
-    if name in installed:
-        with _importing(f"entry point {target}"):
-            return _checked(installed[name].load(), f"entry point {target}")
-    if target.endswith(".py"):
-        bare = target.removesuffix(".py")
-        found = any(os.path.isfile(directory / target) for directory in directories)
-        folder, _, last = bare.rpartition("/")
-        remedy = f"write {bare}" if found or not folder else (
-            f"name its folder in config/plugin_dirs, and write {last}"
-        )  # fmt: skip
-        raise UnknownPluginError(f"{target}: a plugin is named without .py; {remedy}")
-    if "." in target and "/" not in target:
-        module_name, _, class_name = target.rpartition(".")
-        with _importing(target):
-            return _checked(getattr(importlib.import_module(module_name), class_name), target)
-    known = [*(n for at in directories for n in _names(at)), *bundled_plugins(), *installed]
-    near = get_close_matches(name, known, 1)
-    own = "" if directories else "; name the folder of one of your own in config/plugin_dirs"
-    raise UnknownPluginError(
-        f"{target}: no such plugin"
-        + (f"; did you mean {near[0]}?" if near else "")
-        + f" (looked for: {', '.join([*looked, 'a bundled plugin', 'an entry point'])}{own})"
-    )
-
-
-def bundled_plugins() -> list[str]:
-    """The names of the plugins in this package."""
-    return _names(Path(__file__).parent / "plugins")
-
-
-def available(directories: list[Path]) -> Iterator[tuple[str, str]]:
-    """The plugins that `find` would look through, by name, and where each comes from.
-
-    A name that comes again is hidden by the first. Of the files in `directories`, those are left
-    out that surely have no plugin: tests and scripts that lie beside it are not to be run.
-    """
-    for directory in directories:
-        for name in _names(directory):
-            if _may_have_plugin(directory / f"{name}.py"):
-                yield name, str(directory)
-    yield from ((name, "bundled") for name in bundled_plugins())
-    for name, entry in sorted(_installed_plugins().items()):
-        package = entry.dist.name if entry.dist is not None else entry.module
-        yield name, f"package {package}"
-
-
-def _installed_plugins() -> dict[str, EntryPoint]:
-    return {entry.name.replace("-", "_"): entry for entry in entry_points(group=ENTRY_POINTS)}
-
-
-def _names(directory: Path) -> list[str]:
-    """The names of the plugins that are files in `directory`, or below it.
-
-    Folders that no name can lead into are passed over, hidden ones among them; and virtual
-    environments.
-    """
-    names: list[str] = []
-    for folder, below, files in os.walk(directory):
-        below[:] = [n for n in below if re.fullmatch(_PART, n) and not n.startswith("__")]
-        if "pyvenv.cfg" in files:
-            below.clear()
-            continue
-        at = Path(folder).relative_to(directory)
-        stems = (Path(n).stem for n in files if n.endswith(".py") and not n.startswith(("_", ".")))
-        names += [(at / stem).as_posix() for stem in stems]
-    return sorted(names)
-
-
-def _may_have_plugin(path: Path) -> bool:
-    """Whether a file has a class that may be a `Plugin`, or cannot be read.
-
-    It is one with a base that is not Python's own; which it is, only an import would tell.
-    """
-    try:
-        todo: list[ast.AST] = [ast.parse(path.read_bytes())]
-    except (OSError, SyntaxError, ValueError):
-        return True  # `find` says why it cannot
-    while todo:
-        node = todo.pop()
-        if isinstance(node, ast.ClassDef):
-            names = [base.id if isinstance(base, ast.Name) else "" for base in node.bases]
-            if any(not hasattr(builtins, name) for name in names):
-                return True
-        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            todo += ast.iter_child_nodes(node)
-    return False
-
-
-def _import_file(path: Path, name: str) -> ModuleType:
-    # A module for each line of `config/plugins`, as in qpsmtpd; what is imported there, such as
-    # dataclasses and pickle, may look for it among Python's modules.
-    module_name = f"qpsdk_plugin/{name}"
-    spec = importlib.util.spec_from_file_location(module_name, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        with _importing(str(path)):
-            spec.loader.exec_module(module)
-    except PluginError:
-        del sys.modules[module_name]
-        raise
-    return module
-
-
-@contextmanager
-def _importing(what: str) -> Iterator[None]:
-    """Turn whatever an author's module does when it is imported into a PluginError."""
-    try:
-        yield
-    except PluginError:
-        raise
-    except SyntaxError as error:
-        raise PluginError(f"{error.filename}:{error.lineno}: {error.msg}") from None
-    except (Exception, SystemExit) as error:
-        raise PluginError(f"{what}: cannot be imported: {_told(error)}") from error
-
-
-def _told(error: BaseException) -> str:
-    """What went wrong, and on which line of the plugin or of what it called."""
-    lines = [
-        f" ({frame.filename}:{frame.lineno})"
-        for frame in traceback.extract_tb(error.__traceback__)
-        if not frame.filename.startswith(_IMPORTERS)
-        and (frame.filename.startswith(_PLUGINS) or not frame.filename.startswith(_PACKAGE))
-    ]
-    return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
-
-
-def _only_plugin(module: ModuleType, path: Path) -> type[Plugin]:
-    classes = {  # what is imported from elsewhere is not the file's own
-        value.__name__: value
-        for value in vars(module).values()
-        if isinstance(value, type)
-        and issubclass(value, Plugin)
-        and value.__module__ == module.__name__
-    }
-    if len(classes) != 1:
-        found = ", ".join(classes) or "none"
-        remedy = "give each a file of its own" if classes else "write class NAME(Plugin)"
-        raise PluginError(f"{path}: one subclass of Plugin expected, found {found}; {remedy}")
-    return classes.popitem()[1]
-
-
-def _checked(value: object, target: str) -> type[Plugin]:
-    if isinstance(value, type) and issubclass(value, Plugin):
-        return value
-    raise PluginError(f"{target}: is {value!r}, not a subclass of Plugin")
 
 
 def usage(name: str, signature: inspect.Signature) -> str:

@@ -9,7 +9,8 @@ import pytest
 from qpsdk import Connection, Parameters, Plugin, PluginError, Result, StreamError, Transaction
 from qpsdk.constants import OK
 from qpsdk.errors import SetupError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import memory_host
 

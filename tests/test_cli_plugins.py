@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from qpsdk.cli import app
 from qpsdk.errors import SetupError
-from qpsdk.loader import bundled_plugins
+from qpsdk.finder import bundled_plugins
 
 pytestmark = pytest.mark.usefixtures("modules_as_before")
 

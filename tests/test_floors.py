@@ -18,7 +18,7 @@ HOUSE = Path(qpsdk.__file__).parent
 FLOORS = {
     0: "constants errors address reply netstring header stream lists",
     1: "smtp qmqp",
-    2: "hooks message plugin config settings host loader dispatcher log received authresults"
+    2: "hooks message plugin config settings host finder loader dispatcher log received authresults"
     " reject spool attempts gate limits values meter store",
     3: "intake pace session verdicts parsing authentication trace",
     4: "server testing plugins scaffold cli check explain lab trial doubts qpsmtpd __main__",

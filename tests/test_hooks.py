@@ -3,8 +3,8 @@
 import pytest
 
 from qpsdk import DECLINED, DENY, DENY_DISCONNECT, DENYSOFT, DENYSOFT_DISCONNECT, DONE, OK
+from qpsdk.finder import PluginLine, bundled_plugins, find
 from qpsdk.hooks import GO_ON, HOOKS, Effect, hook_name
-from qpsdk.loader import PluginLine, bundled_plugins, find
 
 # hook, what a plugin is given; in the order in which a message meets them
 ARGUMENTS = """

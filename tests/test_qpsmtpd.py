@@ -7,8 +7,8 @@ import pytest
 
 from qpsdk import qpsmtpd
 from qpsdk.check import check
+from qpsdk.finder import bundled_plugins
 from qpsdk.hooks import HOOKS
-from qpsdk.loader import bundled_plugins
 from qpsdk.settings import SETTINGS
 from tests.programs import needs
 

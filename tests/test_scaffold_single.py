@@ -7,8 +7,8 @@ import pytest
 
 from qpsdk.check import check
 from qpsdk.errors import SetupError
+from qpsdk.finder import PluginLine, find
 from qpsdk.hooks import HOOKS
-from qpsdk.loader import PluginLine, find
 from qpsdk.scaffold.names import Names
 from qpsdk.scaffold.project import Answers
 from qpsdk.scaffold.single import single_file

@@ -24,7 +24,7 @@ from yaml import safe_load
 
 from qpsdk.config import Config
 from qpsdk.errors import PluginError
-from qpsdk.loader import PluginLine, bundled_plugins
+from qpsdk.finder import PluginLine, bundled_plugins
 from qpsdk.settings import SETTINGS
 from qpsdk.testing import plugin
 from tests.programs import needs

@@ -5,8 +5,8 @@ from types import ModuleType
 import pytest
 
 from qpsdk import qpsmtpd
+from qpsdk.finder import bundled_plugins
 from qpsdk.hooks import HOOKS
-from qpsdk.loader import bundled_plugins
 from qpsdk.settings import SETTINGS
 from tests.hooks_of_site import hook
 

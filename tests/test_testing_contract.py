@@ -27,7 +27,7 @@ from qpsdk import (
     Transaction,
     blocking,
 )
-from qpsdk.loader import bundled_plugins
+from qpsdk.finder import bundled_plugins
 from qpsdk.testing import ContractError, FakeQMQPServer, FakeSMTPServer, PluginContract, pipe
 from qpsdk.testing.fake_dns import FakeDNSServer
 from tests.certificates import make_certificate

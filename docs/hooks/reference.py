@@ -15,8 +15,8 @@ from qpsdk import __version__, qpsmtpd
 from qpsdk.cli import app
 from qpsdk.cli.plugins import registers_more
 from qpsdk.constants import DONE, Constant, LogLevel
+from qpsdk.finder import PluginLine, bundled_plugins, find
 from qpsdk.hooks import HOOKS, Effect, Hook
-from qpsdk.loader import PluginLine, bundled_plugins, find
 from qpsdk.plugin import LINE_OPTIONS, Plugin
 from qpsdk.scaffold.compose import code_of_plugin
 from qpsdk.settings import SETTINGS

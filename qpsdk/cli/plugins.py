@@ -12,8 +12,9 @@ from qpsdk.cli.app import app
 from qpsdk.cli.show import directory, line_options, table
 from qpsdk.config import Config
 from qpsdk.errors import PluginError, SetupError
+from qpsdk.finder import PluginLine, available, find, plugin_directories
 from qpsdk.hooks import HOOKS
-from qpsdk.loader import PluginLine, available, find, plugin_directories, usage
+from qpsdk.loader import usage
 from qpsdk.plugin import Plugin
 
 

@@ -7,7 +7,7 @@ import unicodedata
 from typing import Final, NamedTuple
 
 from qpsdk.errors import SetupError
-from qpsdk.loader import bundled_plugins
+from qpsdk.finder import bundled_plugins
 
 MAX_LENGTH: Final = 60
 """Letters of a name: it becomes the name of a folder, a package and a class."""

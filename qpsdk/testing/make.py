@@ -10,9 +10,9 @@ from qpsdk.address import Address
 from qpsdk.constants import DECLINED, LOGINFO
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import AddressError, PluginError
+from qpsdk.finder import PluginLine
 from qpsdk.hooks import HOOKS, Hook, hook_name
 from qpsdk.host import Host
-from qpsdk.loader import PluginLine
 from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.plugin import Plugin
 from qpsdk.spool import Spool, SpoolDirectory

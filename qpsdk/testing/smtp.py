@@ -16,16 +16,9 @@ from qpsdk.constants import LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.doubts import near_misses
 from qpsdk.errors import PluginError
+from qpsdk.finder import PluginLine, UnknownPluginError, plugin_directories
 from qpsdk.host import Connect, Host, Method, connect_nowhere
-from qpsdk.loader import (
-    PluginLine,
-    UnknownPluginError,
-    WordsError,
-    load_one,
-    new_plugin,
-    plugin_directories,
-    register,
-)
+from qpsdk.loader import WordsError, load_one, new_plugin, register
 from qpsdk.log import log
 from qpsdk.message import Connection
 from qpsdk.plugin import Plugin

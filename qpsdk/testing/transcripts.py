@@ -63,7 +63,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from qpsdk.errors import TranscriptError
-from qpsdk.loader import PluginLine
+from qpsdk.finder import PluginLine
 from qpsdk.testing.lines import is_event, wire
 
 EVENTS: Final = {"C": ("<closes>", "<half-closes>", "<resets>"), "S": ("<closes>", "<resets>")}

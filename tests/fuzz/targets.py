@@ -27,8 +27,8 @@ from qpsdk.errors import (
     ReplyError,
 )
 from qpsdk.explain import explain, show
+from qpsdk.finder import PluginLine
 from qpsdk.header import Header, HeaderReader
-from qpsdk.loader import PluginLine
 from qpsdk.qmqp import PackageDecoder, ResponseDecoder, parse_servers, to_lf
 from qpsdk.reply import MAX_LINE, Reply
 from qpsdk.settings import SETTINGS

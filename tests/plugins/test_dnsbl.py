@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import DECLINED, DENY, Connection
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins import dnsbl
 from qpsdk.testing import smtp
 from qpsdk.testing.fake_dns import FakeDNSServer
@@ -392,7 +393,8 @@ def test_reversed_name(ip: object) -> None:
 def test_without_dnspython() -> None:
     """Where dnspython is missing the plugin says what to install."""
     script = (
-        "from qpsdk.loader import PluginLine, load_one\n"
+        "from qpsdk.finder import PluginLine\n"
+        "from qpsdk.loader import load_one\n"
         "from qpsdk.testing.smtp import memory_host\n"
         "load_one(PluginLine.parse('dnsbl'), memory_host({}))"
     )

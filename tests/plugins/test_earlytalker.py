@@ -7,7 +7,8 @@ import pytest
 
 from qpsdk import DECLINED, Connection, Plugin, Result
 from qpsdk.dispatcher import Dispatcher
-from qpsdk.loader import PluginLine, load_one, register
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one, register
 from qpsdk.session import Session
 from qpsdk.testing import pipe
 from qpsdk.testing.smtp import memory_host

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import Host, Plugin
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.headers import Headers
 from qpsdk.testing import smtp
 from qpsdk.testing.smtp import memory_host

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from qpsdk import DENY, LOGDEBUG, LOGINFO, LOGNOTICE, LOGWARN, OK, Connection, Plugin, PluginError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.log import configure
 from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import memory_host

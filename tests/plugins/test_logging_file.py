@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from qpsdk import DECLINED, LOGERROR, LOGINFO, LOGWARN, OK, Connection, LogLevel, PluginError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.log import configure
 from qpsdk.plugins.logging.file import File
 from qpsdk.testing import smtp

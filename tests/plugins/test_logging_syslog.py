@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qpsdk import DECLINED, LOGDEBUG, LOGEMERG, LOGINFO, OK, Connection, LogLevel, PluginError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.logging.syslog import Syslog
 from qpsdk.testing.smtp import memory_host
 

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import DECLINED, OK, Plugin, PluginError, Transaction
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.queue.maildir import Maildir, expand, safe
 from qpsdk.testing import smtp
 from qpsdk.testing.smtp import memory_host

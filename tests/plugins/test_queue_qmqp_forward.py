@@ -22,7 +22,8 @@ from qpsdk import (
     Transaction,
 )
 from qpsdk.errors import QMQPBodyError, StreamConnectError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.queue.qmqp_forward import QMQPForward
 from qpsdk.qmqp import PackageDecoder, Response, Verdict
 from qpsdk.spool import Spool, SpoolDirectory

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import OK, Address, Connection, Endpoint, Plugin, PluginError, Transaction
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.spool import Spool, SpoolDirectory
 from qpsdk.testing import MemoryStream, pipe, smtp
 from qpsdk.testing.smtp import memory_host

@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk import OK, Endpoint, Plugin, PluginError, Stream, StreamError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.queue.smtp_forward import SMTPForward, wire
 from qpsdk.smtp.data import DataDecoder
 from qpsdk.testing import CapturedMail, FakeSMTPServer, smtp

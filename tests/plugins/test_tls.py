@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from qpsdk import DECLINED, DONE, Connection, PluginError
-from qpsdk.loader import PluginLine, load_one
+from qpsdk.finder import PluginLine
+from qpsdk.loader import load_one
 from qpsdk.plugins.tls import TLS
 from qpsdk.testing import smtp
 from qpsdk.testing.smtp import memory_host
