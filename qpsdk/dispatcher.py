@@ -20,10 +20,29 @@ from qpsdk.message import Answer, Connection, Outcome, Transaction
 from qpsdk.meter import Meter
 from qpsdk.plugin import Plugin, PluginOptions, is_blocking
 
+SHUTDOWN_LIMIT: Final = 5.0
+"""Seconds that a plugin may take to end what it has begun, when the host stops."""
+
+PATIENCE: Final = 5.0
+"""Seconds after which a plugin is reported that goes on when it was cancelled."""
+
 NO_OPINION: Final = Outcome(DECLINED)
+
+_QUEUE: Final = HOOKS["queue"]
+_HELD_LOOP: Final = (
+    "held up all connections for {:.1f} s: make the hook async, or mark it @blocking"
+)
 
 _PLAIN: Final = frozenset({Constant, tuple, type(None)})
 """Types of the usual answers: nothing to wait for."""
+
+
+class _TimeLimitError(Exception):
+    """A plugin took too long."""
+
+
+class AnswerError(Exception):
+    """A plugin answered something that its hook does not take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,26 +285,6 @@ async def _contain(work: Awaitable[Any]) -> Any:
         raise RuntimeError("the plugin called sys.exit()") from error
 
 
-SHUTDOWN_LIMIT: Final = 5.0
-"""Seconds that a plugin may take to end what it has begun, when the host stops."""
-
-PATIENCE: Final = 5.0
-"""Seconds after which a plugin is reported that goes on when it was cancelled."""
-
-_QUEUE: Final = HOOKS["queue"]
-_HELD_LOOP: Final = (
-    "held up all connections for {:.1f} s: make the hook async, or mark it @blocking"
-)
-
-
-class _TimeLimitError(Exception):
-    """A plugin took too long."""
-
-
-class AnswerError(Exception):
-    """A plugin answered something that its hook does not take."""
-
-
 def read_answer(hook: Hook, result: Any) -> tuple[Constant, Any]:
     """Constant and message of what a hook method returned.
 
@@ -310,12 +309,9 @@ def read_answer(hook: Hook, result: Any) -> tuple[Constant, Any]:
 
 def _count_failure(hook: Hook, step: Step, error: BaseException) -> Constant:
     """Log a failure; the constant that it counts as."""
-    soft = False
-    if isinstance(error, AnswerError):
+    if isinstance(error, AnswerError | _TimeLimitError | BusyError):
         log(LOGERROR, str(error))
-    elif isinstance(error, _TimeLimitError | BusyError):
-        log(LOGERROR, str(error))
-        soft = True
+        soft = not isinstance(error, AnswerError)
     else:
         log(LOGCRIT, failure(error), error=error)
         soft = step.options.on_error == "denysoft"

@@ -194,6 +194,8 @@ def _network(text: str) -> Network:
             numbers = text.count(":")
             zeros = "0" if numbers == 7 else ":"
             return IPv6Network(f"{text}{zeros}/{16 * numbers}")
+        if "%" in text:  # a zone, which no client's address has here
+            raise ValueError
         network = ip_network(text)
         if isinstance(network, IPv6Network) and network.prefixlen >= 96:
             mapped = network.network_address.ipv4_mapped

@@ -13,9 +13,6 @@ _PASSWORDS: Final = (
     f"{_OWN}auth/auth_flat_file has a file of hashes; write one with a hook auth_plain for another"
 )
 _SCANNER: Final = f"{_OWN}write one with a hook data_post that gives the message to the scanner"
-_FORWARD: Final = (
-    "write queue/smtp_forward HOST PORT, or queue/qmqp_forward HOST if the server has a QMQP port"
-)
 
 PLUGINS: Final = {
     # Renamed, or a part of another

@@ -210,7 +210,7 @@ class Setting:
         return found
 
 
-def _plugins(name: str, meaning: str) -> "Setting":
+def _plugins(name: str, meaning: str) -> Setting:
     """A setting of bundled plugins, which check it themselves when they are loaded."""
     return Setting(name, meaning, str, several=True, host=False)
 

@@ -16,7 +16,6 @@ from qpsdk.errors import ConfigError
 BLOCK_SIZE = 64 * 1024
 """Bytes that leave a spool at a time."""
 
-
 _PREFIX: Final = "message-"
 
 

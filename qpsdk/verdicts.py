@@ -27,7 +27,6 @@ _SILENT: Final = frozenset(
 )
 """Hooks at which the client waits for no reply: what a plugin responds there is not sent."""
 
-
 _TOO_LARGE: Final = 552
 """The reply to a MAIL that announces too large a message: it is refused as any other would be."""
 
@@ -151,7 +150,7 @@ class Verdicts:
         responses, self.connection.responses = self.connection.responses, []
         done = outcome.constant is DONE
         advice = "" if done or DONE not in HOOKS[hook].effects else "; return DONE to have it sent"
-        for surplus in responses[done:]:
+        for surplus in responses[1:] if done else responses:
             text = f"{hook}: not sent, one command has one reply: {surplus}{advice}"
             self.log(LOGERROR, text, outcome.plugin)
         if not done:

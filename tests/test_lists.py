@@ -124,6 +124,7 @@ def test_networks(line: str, inside: str, outside: str) -> None:
         ("example.com", "'example.com' is no address or network"),
         ("192.0.2.1 # mine", "'192.0.2.1 # mine' is no address or network"),
         ("", "'' is no address or network"),
+        ("fe80::1%eth0", "'fe80::1%eth0' is no address or network"),  # it would match nobody
     ],
 )
 def test_no_network(line: str, problem: str) -> None:

@@ -43,6 +43,7 @@ FAULTS = [
     (b"\n3:abc,", NetstringLengthError, 0, r"'\\n' where"),
     (b"\xb2:ab,", NetstringLengthError, 0, r"'\\xb2' where"),
     (b"3 :abc,", NetstringLengthError, 1, "' ' where a digit or a colon is due"),
+    (b"1/:abc,", NetstringLengthError, 1, "'/' where a digit or a colon is due"),
     (b"3;abc,", NetstringLengthError, 1, "';' where a digit or a colon is due"),
     (b"3,", NetstringLengthError, 1, "',' where"),
     (b"1_0:0123456789,", NetstringLengthError, 1, "'_' where"),
