@@ -3,19 +3,21 @@
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from qpsdk.cli.app import app
+from qpsdk.cli.show import PERMANENT, TEMPORARY
 from qpsdk.errors import QMQPEnvelopeError, QMQPError, SetupError, StreamError
 from qpsdk.log import escape
 from qpsdk.qmqp import CONNECT_TIMEOUT, IO_TIMEOUT, Response, Verdict
 
-# Temporary as in sysexits.h, permanent as qmail's programs say it: both qmail and Postfix read
-# these two as they are meant.
-EXIT_STATUS = {Verdict.ACCEPTED: 0, Verdict.DEFERRED: 75, Verdict.REJECTED: 100}
-NO_ANSWER = 75
+EXIT_STATUS: Final = {
+    Verdict.ACCEPTED: 0,
+    Verdict.DEFERRED: TEMPORARY,
+    Verdict.REJECTED: PERMANENT,
+}
 
 
 @app.command()
@@ -67,7 +69,7 @@ def qmqp_send(
         raise SetupError(str(error)) from None
     except (QMQPError, StreamError) as error:
         print(f"qpsdk: {escape(f'{server}: {error}')}", file=sys.stderr)
-        raise typer.Exit(NO_ANSWER) from None
+        raise typer.Exit(TEMPORARY) from None
     except OSError as error:
         raise SetupError(f"{file}: {error.strerror}") from None
     except ValueError as error:

@@ -9,16 +9,10 @@ from typing import Annotated, Final
 import typer
 
 from qpsdk.cli.app import app
-from qpsdk.cli.show import check_said
+from qpsdk.cli.show import PERMANENT, TEMPORARY, check_said
 from qpsdk.errors import SetupError
 from qpsdk.log import escape
 from qpsdk.stream import Endpoint
-
-TEMPORARY = 75
-"""The exit status for "try again later", as in sysexits.h."""
-
-PERMANENT = 100
-"""And for "never", as qmail's programs say it."""
 
 MAX_TIMEOUT: Final = 24 * 60 * 60
 """Seconds; sockets take no number that is much larger."""

@@ -1,14 +1,20 @@
-"""What the commands share: --config, tables, what is said to a host, options of a plugin's line."""
+"""What commands share: --config, tables, words to a host, options of a line, exit statuses."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from textwrap import wrap
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from qpsdk.errors import SetupError
 from qpsdk.plugin import LINE_OPTIONS, LineOption
+
+TEMPORARY: Final = 75
+"""The exit status for "try again later", as in sysexits.h: qmail and Postfix read it so."""
+
+PERMANENT: Final = 100
+"""And for "never", as qmail's programs say it."""
 
 
 def directory(text: str) -> Path:
