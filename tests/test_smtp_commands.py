@@ -7,7 +7,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qpsdk.smtp.commands import READERS, CommandError, split
-from qpsdk.smtp.events import Data, Event, Hello, Help, Mail, Noop, Quit, Recipient, Reset, Verify
+from qpsdk.smtp.events import (
+    Auth,
+    Data,
+    Event,
+    Hello,
+    Help,
+    Mail,
+    Noop,
+    Quit,
+    Recipient,
+    Reset,
+    Verify,
+)
 
 COMMANDS = [
     (b"EHLO client.example", Hello("EHLO", b"client.example")),
@@ -40,6 +52,10 @@ COMMANDS = [
     (b"RCPT TO:<a@b>", Recipient(b"<a@b>", {})),
     (b"rcpt to: a@b", Recipient(b"a@b", {})),
     (b"RCPT TO:<>", Recipient(b"<>", {})),  # refused where it is known to be none: the session
+    (b"AUTH PLAIN", Auth("PLAIN", None)),
+    (b"auth cram-md5 ", Auth("cram-md5", None)),
+    (b"AUTH PLAIN \tAGEAYg==", Auth("PLAIN", b"AGEAYg==")),
+    (b"AUTH PLAIN =", Auth("PLAIN", b"=")),
     (b"DATA", Data()),
     (b"data ", Data()),
     (b"RSET", Reset()),
