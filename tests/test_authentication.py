@@ -13,7 +13,7 @@ from qpsdk.host import Host
 from qpsdk.loader import register
 from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import mark_loaded, memory_host
-from tests.test_session import Takes, is_open, talk
+from tests.conversation import Takes, is_open, talk
 
 SECRET = "tanstaaftanstaaf"
 PLAIN = "AUTH PLAIN " + b64encode(f"\0tim\0{SECRET}".encode()).decode()

@@ -12,7 +12,7 @@ from qpsdk.gate import Gate
 from qpsdk.loader import register
 from qpsdk.testing import SMTPClient, smtp
 from qpsdk.testing.smtp import mark_loaded, memory_host
-from tests.test_session import Takes, talk
+from tests.conversation import Takes, talk
 
 LONG = 20.0
 """Seconds that nothing here is to take."""
