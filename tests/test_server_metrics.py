@@ -1,13 +1,17 @@
 """What Prometheus and a balancer are told, over HTTP."""
 
 import asyncio
+import contextlib
+import errno
 import http.client
+import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from wsgiref.simple_server import WSGIServer
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -167,35 +171,58 @@ def test_garbage(capfd: pytest.CaptureFixture[str]) -> None:
 
 
 def test_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Clients that say nothing keep nobody waiting for longer than their time."""
-    monkeypatch.setattr(metrics._Handler, "timeout", 0.2)
+    """A request has so much time in all: a byte now and then does not buy more, nor does taking
+    none of the answer."""
+    monkeypatch.setattr(metrics, "REQUEST_LIMIT", 0.2)
+    meter = Meter()
+    for number in range(200):  # 18 MB: more than the system holds for a client that reads nothing
+        meter.hook(f"{number}{'x' * 10_000}", "rcpt", 0.1)
 
     def ask(at: Endpoint) -> tuple[int, str]:
-        silent = [
-            socket.create_connection((at.host, at.port), 20) for _ in range(metrics.MAX_REQUESTS)
-        ]
-        for client in silent:
-            assert client.recv(1) == b""
-            client.close()
+        deaf, trickling = (socket.create_connection((at.host, at.port), 20) for _ in range(2))
+        with deaf, trickling:
+            deaf.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+            trickling.settimeout(0.05)
+            began, said = time.monotonic(), b"-"
+            while said:
+                assert time.monotonic() < began + 15
+                with contextlib.suppress(TimeoutError):
+                    with contextlib.suppress(ConnectionError):
+                        trickling.sendall(b"G")
+                    said = trickling.recv(1)
+            answer = b""
+            with contextlib.suppress(ConnectionError):
+                while block := deaf.recv(65536):
+                    answer = answer[-100:] + block
+            assert b"process_" not in answer  # which is at the end
         return get(at, "/healthz")
 
-    assert served(ask) == (200, "ready\n")
+    assert served(ask, meter=meter) == (200, "ready\n")
 
 
-def test_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of too many requests at a time the last are dropped."""
+def test_too_many() -> None:
+    """Clients that only sit there keep nobody from an answer: the oldest makes room."""
 
-    def ask(at: Endpoint) -> bytes:
+    def ask(at: Endpoint) -> list[bool]:
         silent = [
             socket.create_connection((at.host, at.port), 20) for _ in range(metrics.MAX_REQUESTS)
         ]
-        with socket.create_connection((at.host, at.port), 20) as client:
-            dropped = client.recv(1)
+        assert get(at, "/healthz") == (200, "ready\n")
+        for client in silent:
+            client.setblocking(False)
+        closed = [_is_closed(client) for client in silent]
         for client in silent:
             client.close()
-        return dropped
+        return closed
 
-    assert served(ask) == b""
+    assert served(ask) == [True] + [False] * (metrics.MAX_REQUESTS - 1)
+
+
+def _is_closed(client: socket.socket) -> bool:
+    try:
+        return client.recv(1) == b""
+    except BlockingIOError:
+        return False
 
 
 def test_the_system_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,6 +243,21 @@ def test_the_system_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
         return get(at, "/healthz")
 
     assert served(ask) == (200, "ready\n")
+
+
+def test_no_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that cannot be accepted waits, and the processor is left to the mail meanwhile."""
+    real, failed = WSGIServer.get_request, list[float]()
+
+    def get_request(self: WSGIServer) -> Any:
+        if len(failed) < 2:
+            failed.append(time.monotonic())
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(self)
+
+    monkeypatch.setattr(WSGIServer, "get_request", get_request)
+    assert served(lambda at: get(at, "/healthz")) == (200, "ready\n")
+    assert failed[1] - failed[0] >= metrics.LOOK
 
 
 def test_not_to_be_had() -> None:

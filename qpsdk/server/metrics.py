@@ -18,7 +18,9 @@ import contextlib
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any, Final
@@ -52,10 +54,15 @@ LOOP_LIMIT: Final = 1.0
 """Seconds within which the event loop has to answer."""
 
 REQUEST_LIMIT: Final = 10.0
-"""Seconds that a client may be silent."""
+"""Seconds that a request may take, from its connection to its last byte."""
 
 MAX_REQUESTS: Final = 16
-"""At a time: of more, which no Prometheus makes, the connections are closed."""
+"""At a time: of more, which no Prometheus makes, the oldest is closed for the newest, so that
+clients that only sit there do not keep a balancer from its answer."""
+
+LOOK: Final = 0.1
+"""Seconds until we look again whether a request's time is over, or ours; and whether a client can
+be accepted that could not be."""
 
 
 class MetricsServer:
@@ -90,7 +97,8 @@ class MetricsServer:
             raise SetupError(f"config/metrics: cannot listen on {at}: {reason(error)}") from None
         self._server.set_app(self._answer)
         self.endpoint = Endpoint(at.host, self._server.server_address[1])
-        threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True).start()
+        serve = partial(self._server.serve_forever, LOOK)
+        threading.Thread(target=serve, name="metrics", daemon=True).start()
         log(LOGNOTICE, f"metrics at http://{self.endpoint}/metrics")
 
     async def __aenter__(self) -> "MetricsServer":
@@ -135,9 +143,12 @@ class _Server(ThreadingMixIn, WSGIServer):
     """Each request in a thread: one that is slow keeps no other waiting."""
 
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 is less than may come at once
 
     def __init__(self, *arguments: Any) -> None:
         self._free = threading.BoundedSemaphore(MAX_REQUESTS)
+        self._end_by: dict[socket.socket, float] = {}  # of those that are open, the oldest first
+        self._lock = threading.Lock()  # nobody is ended whose descriptor is another's already
         super().__init__(*arguments)
 
     def server_bind(self) -> None:
@@ -148,21 +159,53 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = "", 0  # of WSGI, and of no use to us
         self.setup_environ()
 
+    def get_request(self) -> tuple[socket.socket, Any]:
+        try:
+            return super().get_request()
+        except OSError:  # such as that there is no descriptor left: the client goes on waiting,
+            time.sleep(LOOK)  # and we would ask without a pause
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
-            try:
-                super().process_request(request, client_address)
-            except RuntimeError:  # the system has no thread for us
-                self._free.release()
-                raise
-        else:
-            self.shutdown_request(request)
+        if not self._free.acquire(blocking=False):
+            with self._lock:
+                if self._end_by:
+                    self._end(next(iter(self._end_by)))
+            # It has gone in a moment, or waits for the event loop, which has a limit too.
+            if not self._free.acquire(timeout=LOOP_LIMIT):
+                self.shutdown_request(request)
+                return
+        with self._lock:
+            self._end_by[request] = time.monotonic() + REQUEST_LIMIT
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # the system has no thread for us
+            self._free.release()
+            raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
         finally:
             self._free.release()
+
+    def service_actions(self) -> None:
+        """End those whose time is over: `serve_forever` calls this each time that it looks."""
+        now = time.monotonic()
+        with self._lock:
+            for request in [r for r, end_by in self._end_by.items() if end_by < now]:
+                self._end(request)
+
+    def _end(self, request: socket.socket) -> None:
+        """Have its thread, which waits for the client, find that it is gone."""
+        del self._end_by[request]
+        with contextlib.suppress(OSError):  # it is
+            request.shutdown(socket.SHUT_RDWR)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock:
+            self._end_by.pop(request, None)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a client that is gone, or is none."""
@@ -173,8 +216,6 @@ class _V6Server(_Server):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = REQUEST_LIMIT
-
     def log_message(self, format: str, *arguments: Any) -> None:
         """Each request of a monitor."""
         log(LOGDEBUG, "metrics:", format % arguments)
