@@ -303,13 +303,17 @@ class LogFormat(StrEnum):
     JSON = "json"
 
 
-def configure(level: LogLevel = LOGWARN, log_format: LogFormat = LogFormat.PLAIN) -> None:
-    """Write this process's log to standard error, up to `level`.
+def configure(
+    level: LogLevel = LOGWARN,
+    log_format: LogFormat = LogFormat.PLAIN,
+    handler: logging.Handler | None = None,
+) -> None:
+    """Write this process's log up to `level`: to standard error, unless a `handler` writes it.
 
     What libraries log goes there too, from WARNING on, in the same form: no client forges a line
     by way of them.
     """
-    handler = logging.StreamHandler()
+    handler = handler or logging.StreamHandler()
     handler.setFormatter(JSONFormatter() if log_format is LogFormat.JSON else Formatter())
     root = logging.getLogger()
     for other in root.handlers[:]:

@@ -45,9 +45,10 @@ def serve(
     clients that are connected stay with the plugins as they were.
     """
     from qpsdk import server
+    from qpsdk.server.stderr import StandardError
 
     configuration = Config(config)
-    log.configure(Settings.read(configuration).loglevel, log_format)
+    log.configure(Settings.read(configuration).loglevel, log_format, StandardError())
     server.serve(
         configuration,
         listen or (),
