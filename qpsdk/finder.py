@@ -24,6 +24,9 @@ from qpsdk.plugin import Plugin
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
 
+MODULE_PREFIX: Final = "qpsdk_plugin/"
+"""What the modules are called that are made of files in `config/plugin_dirs`."""
+
 _PART: Final = r"[A-Za-z0-9_][A-Za-z0-9_.-]*"  # never "..", so a name leads out of no folder
 _NAME: Final = re.compile(rf"(?P<name>{_PART}(?:/{_PART})*)(?::[0-9]+)?")
 _OPTION: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)")
@@ -197,7 +200,7 @@ def _may_have_plugin(path: Path) -> bool:
 def _import_file(path: Path, name: str) -> ModuleType:
     # A module for each line of `config/plugins`, as in qpsmtpd; what is imported there, such as
     # dataclasses and pickle, may look for it among Python's modules.
-    module_name = f"qpsdk_plugin/{name}"
+    module_name = f"{MODULE_PREFIX}{name}"
     spec = importlib.util.spec_from_file_location(module_name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -21,6 +21,7 @@ from qpsdk.message import Connection
 from qpsdk.meter import Meter
 from qpsdk.server.admission import Admission
 from qpsdk.server.drive import Drive
+from qpsdk.server.imported import Imported
 from qpsdk.server.listeners import BACKLOG, Listener, bind
 from qpsdk.server.loaded import Loaded
 from qpsdk.server.names import host_of
@@ -106,6 +107,7 @@ class Server:
         """
         self.endpoints: list[Endpoint] = []
         self._loaded = Loaded(host, dispatcher)
+        self._imported = Imported()
         self._retired: set[Loaded] = set()  # of before a reload, until their last client has gone
         self._endings: set[asyncio.Task[None]] = set()
         self._listen = listen
@@ -143,6 +145,7 @@ class Server:
                 await self._open(at)
             undo.pop_all()
         self._loaded.tell(warns=self._warns)
+        self._imported.changed()  # nothing yet: it looks at them for the first time
         return self
 
     async def __aexit__(self, *exc_info: object) -> None:
@@ -211,6 +214,9 @@ class Server:
         set_level(loaded.host.settings.loglevel)
         self._loaded = loaded
         self._loaded.tell(warns=self._warns)
+        changed = self._imported.changed()
+        if self._warns and changed:
+            log(LOGWARN, f"changed on disk, and not taken up before a restart: {changed}")
         self._retired.add(before)
         self._end_unused(before)
 
