@@ -134,7 +134,7 @@ def _plugins(config: Config) -> Iterator[Finding]:
     """What is wrong with the plugins, and the files of the config directory that they ask for."""
     host = dry_host(config)
     plugins: list[Plugin] = []
-    complete = True
+    wrong: list[str] = []
     said: list[LogLine] = []
     try:
         with _heard(said):
@@ -144,18 +144,20 @@ def _plugins(config: Config) -> Iterator[Finding]:
                     yield Finding(False, str(config.error("plugins", line, about)))
                 said.clear()
                 if isinstance(loaded, SetupError):
-                    complete = False
-                    yield Finding(True, _told(config, line, loaded))
+                    wrong.append(_told(config, line, loaded))
+                    yield Finding(True, wrong[-1])
                 else:
                     plugins.append(loaded)
         yield from _warnings(doubts.of_lines(config, plugins))
-        if complete:
+        if not wrong:
             yield from _warnings(doubts.of_hooks(config, plugins))
     except ConfigError:
         pass  # of the file itself, and told with the settings
     finally:
         host.spool.close()
-    yield from _warnings(doubts.of_files(config, host.asked))
+    for doubt in doubts.of_files(config, host.asked):
+        if not any(f"{doubt.path}:" in told for told in wrong):  # by a plugin that reads it
+            yield Finding(False, str(doubt))
 
 
 def _told(config: Config, line: Line, error: SetupError) -> str:

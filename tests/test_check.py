@@ -87,6 +87,14 @@ def test_all_at_once(folder: Path) -> None:
     ]
 
 
+def test_a_key_among_the_settings(folder: Path) -> None:
+    """A file that a plugin cannot use is told by the plugin, and not as a setting besides."""
+    (folder / "key.pem").write_bytes(b"\xff")
+    assert told(folder, plugins="rcpt_ok\nqueue/discard\ntls key.pem") == [
+        "error: C/plugins:3: tls: C/key.pem: not PEM, which has a line -----BEGIN ...-----"
+    ]
+
+
 def test_wrong_name_of_the_host(folder: Path) -> None:
     """What the host finds wrong with its name is told once, though rcpt_ok reads it, too."""
     assert told(folder, me="a b") == [

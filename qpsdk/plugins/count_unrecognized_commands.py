@@ -4,7 +4,8 @@ In `config/plugins`::
 
     count_unrecognized_commands [N]
 
-N is the number of unknown commands at which the connection is closed, 4 if it is left out.
+N is the number of unknown commands at which the connection is closed, 4 if it is left out. STARTTLS
+is none where there is a certificate, wherever in the list the plugin `tls` stands.
 
 It teaches where a plugin keeps what belongs to one client: `connection.notes`.
 """
@@ -27,6 +28,8 @@ class CountUnrecognizedCommands(Plugin):
         self, connection: Connection, command: bytes, arguments: bytes
     ) -> Result:
         """Count."""
+        if command == b"starttls" and self.qp.tls is not None:
+            return DECLINED  # another plugin's, which may come after us
         count = connection.notes.get("unrecognized_commands", 0) + 1
         connection.notes["unrecognized_commands"] = count
         self.log(LOGINFO, f"{count} of {self.limit}")  # not what it was: it may be a password

@@ -45,6 +45,9 @@ def parse_servers(text: str, port: str = "") -> list[Endpoint]:
     Raises:
         ValueError: One is none, or is there twice.
     """
+    if port and not port.isdigit():
+        told = f"{port!r} is no port; several servers have commas between them: {text},{port}"
+        raise ValueError(told)
     servers = [parse_server(word, port) for word in text.split(",")]
     for server in servers:
         if servers.count(server) > 1:

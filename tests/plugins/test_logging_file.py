@@ -158,6 +158,7 @@ def test_then_next(tmp_path: Path) -> None:
     [
         ("", "missing a required argument: 'path'"),
         ("/no/such/log", "/no/such: there is no such directory for the log"),
+        ("{}", ": a directory; write the path of a file"),
         ("{}/log maxlevel=9", "'9' is no log level; write 0 to 7, or a name such as LOGINFO"),
         ("{}/log then=go", "then=go: write stop or next"),
         ("{}/log reopen", "it takes: logging/file PATH"),
@@ -170,6 +171,23 @@ def test_refuses_to_start(arguments: str, problem: str, tmp_path: Path) -> None:
         loaded(f"logging/file {arguments.format(tmp_path)}"),
     ):
         pass
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_not_ours(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A file that cannot be written is told at the start, and by `qpsdk check`."""
+    log, refused = tmp_path / "log", tmp_path
+    if there:
+        log.touch()
+        refused = log
+    # Root may write anywhere, so the system's answer is made up.
+    monkeypatch.setattr("qpsdk.plugins.logging.file.os.access", lambda path, _: path != refused)
+    with loaded(f"logging/file {log}"):
+        pass
+    told = f"this user cannot write to {log}: the log goes to standard error"
+    assert caplog.messages == [told]
 
 
 def test_written_in_part(tmp_path: Path) -> None:

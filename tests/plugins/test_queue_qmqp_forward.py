@@ -82,7 +82,12 @@ def test_further_words(caplog: pytest.LogCaptureFixture) -> None:
     ("arguments", "problem"),
     [
         ("", "missing a required argument: 'server'"),
-        ("192.0.2.1 smtp", "'192.0.2.1:smtp' is no QMQP server; write HOST, HOST:PORT, [V6]:PORT"),
+        (
+            "192.0.2.1:1 192.0.2.2:2",
+            "'192.0.2.2:2' is no port; several servers have commas between them:"
+            " 192.0.2.1:1,192.0.2.2:2",
+        ),
+        ("192.0.2.1 smtp", "'smtp' is no port; several servers have commas between them"),
         ("192.0.2.1 65536", "'192.0.2.1:65536' is no QMQP server"),
         ("a:b:c", "'[a:b:c]' is no QMQP server"),
         ("unix:/run/qmqp 628", "'unix:/run/qmqp:628' is no QMQP server"),

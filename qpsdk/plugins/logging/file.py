@@ -15,7 +15,18 @@ import os
 import time
 from pathlib import Path
 
-from qpsdk import DECLINED, OK, Connection, Host, LogLevel, Plugin, Result, Transaction, log_line
+from qpsdk import (
+    DECLINED,
+    LOGWARN,
+    OK,
+    Connection,
+    Host,
+    LogLevel,
+    Plugin,
+    Result,
+    Transaction,
+    log_line,
+)
 
 FLAGS = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK
 NAMES = {level: level.name for level in LogLevel}
@@ -36,9 +47,13 @@ class File(Plugin):
         self.answer = OK if then == "stop" else DECLINED
         self.maxlevel = LogLevel.parse(maxlevel) if maxlevel else None
         self.pattern = str(qp.configuration.resolve(path))
-        folder = Path(time.strftime(self.pattern)).parent
-        if not folder.is_dir():
-            raise ValueError(f"{folder}: there is no such directory for the log")
+        now = Path(time.strftime(self.pattern))
+        if not now.parent.is_dir():
+            raise ValueError(f"{now.parent}: there is no such directory for the log")
+        if now.is_dir():
+            raise ValueError(f"{now}: a directory; write the path of a file")
+        if not os.access(now if now.exists() else now.parent, os.W_OK):
+            self.log(LOGWARN, f"this user cannot write to {now}: the log goes to standard error")
         self.file = -1  # its descriptor
         self.identity: tuple[int, int] | None = None  # its device and inode, if it is open
         self.second = 0  # of the latest line
