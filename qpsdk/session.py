@@ -159,6 +159,8 @@ class Session:
                 await asyncio.sleep(0)
                 events = 0
         await self._send()
+        if verdicts.lost and not verdicts.closing:
+            await self._stream.drain()  # raises what became of it, as to read would have
 
     async def _receive(self) -> None:
         """Send what has been said, and wait for the client's next bytes."""

@@ -1,6 +1,7 @@
 """What a client is told for the answers of plugins, and what the log says of refusals."""
 
 import asyncio
+import contextlib
 import logging
 from typing import Any
 
@@ -177,3 +178,29 @@ def test_whose_mail_was_lost_with_the_connection(reset: bool, told: str) -> None
         asyncio.run(main())
     (line,) = (line for line in log.lines(level=LOGINFO) if "from <" in line)
     assert line == f"{told} (from <a@b> to <c@d>)"
+
+
+def test_lost_while_nobody_reads() -> None:
+    """So does it where the session had other things to do than to wait for the client."""
+    clients: list[SMTPClient] = []
+    gone = asyncio.Event()
+
+    class Goes(Plugin):
+        async def hook_rcpt(self, *_: object) -> Constant:
+            clients[0].abort()
+            gone.set()
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(15)
+            return OK
+
+    async def conversation(client: SMTPClient) -> None:
+        clients.append(client)
+        await client.hello()
+        await client.command("MAIL FROM:<a@b>")
+        client.write(b"RCPT TO:<c@d>\r\n")
+        await gone.wait()
+
+    with capture_log() as log:
+        talk(conversation, Goes())
+    told = "connection lost: connection reset by peer (from <a@b> to <c@d>)"
+    assert log.lines(level=LOGINFO)[-1:] == [told]
