@@ -149,7 +149,7 @@ class Intake:
         return False
 
     def _log_queue(self, transaction: Transaction, outcome: Outcome, reply: Reply) -> None:
-        level = LOGNOTICE if self._verdicts.lost else LOGINFO
+        level = LOGNOTICE if self._verdicts.lost or reply.code >= 400 else LOGINFO
         if not enabled(level):
             return
         gone = "; the client was gone and could not be told" if self._verdicts.lost else ""

@@ -121,7 +121,7 @@ class Verdicts:
             return None
         if effect.close:
             self.closing = True
-        if constant.is_denial:
+        if constant.is_denial and hook != "queue":  # of that `Intake` says more, whatever it was
             said = "" if outcome.message is None else f": {text_of(outcome.message)}"
             whose = self._envelope(hook, address)
             self.log(LOGNOTICE, f"{hook}: {constant.name}{said}{whose}", outcome.plugin)

@@ -37,7 +37,7 @@ def test_every_block_is_known() -> None:
     ("body", "became"),
     [
         ("good", "c1.1 from <ann@example.org> to <x@y>, <bob@example.com>, "),
-        ("bad", "queue: DENY: bad (from <ann@example.org> to <x@y>, <bob@example.com>)"),
+        ("bad", "c1.1 from <ann@example.org> to <x@y>, <bob@example.com>, "),
         ("large" * 200, "message refused: 552 "),
         ("", "client closed the connection in a message (from <ann@example.org> to <x@y>, "),
     ],

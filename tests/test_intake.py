@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from qpsdk import DECLINED, OK, Answer, Constant, Plugin, Transaction
+from qpsdk import DECLINED, DENY, DENYSOFT, OK, Answer, Constant, Plugin, Transaction
 from qpsdk.constants import LOGINFO, LOGNOTICE
 from qpsdk.testing import SMTPClient
 from qpsdk.testing.logs import capture_log
@@ -135,3 +135,24 @@ def test_whose_mail_was_taken(count: int, named: str) -> None:
     (line,) = [line for line in log.lines(level=LOGINFO) if "250" in line]
     assert line.startswith("c1.1 from <a@b> to <0@d>")
     assert line.endswith(f"{named}, 2 bytes: 250 2.0.0 taken")
+
+
+@pytest.mark.parametrize(
+    ("constant", "reply"),
+    [(DENY, "552 5.3.0 no"), (DENYSOFT, "452 4.3.0 no"), (DECLINED, "451 4.3.0 No plugin took")],
+)
+def test_whose_mail_was_not_queued(constant: Constant, reply: str) -> None:
+    """What the last hook refuses or puts off has one line at LOGNOTICE, with all about it."""
+
+    class Refuses(Plugin):
+        def hook_rcpt(self, *_: object) -> Constant:
+            return OK
+
+        def hook_queue(self, transaction: Transaction) -> object:
+            return constant if constant is DECLINED else (constant, "no")
+
+    with capture_log() as log:
+        talk(lambda client: send(client, "c@d"), Refuses())
+    (line,) = (at for at in log.records if at.level <= LOGINFO and "from <" in at.text)
+    assert line.level == LOGNOTICE
+    assert line.text.startswith(f"c1.1 from <a@b> to <c@d>, 2 bytes: {reply}")
