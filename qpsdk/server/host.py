@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
+from typing import Any
 
 from qpsdk.config import Config
 from qpsdk.constants import LOGERROR, LOGWARN
@@ -136,7 +137,7 @@ class Server:
         async with AsyncExitStack() as undo:
             await self._loaded.start()
             undo.push_async_callback(self._loaded.end)
-            self._handle_failures(self._admission.accept_failed)
+            self._handle_failures(self._accept_failed)
             undo.callback(self._handle_failures, None)
             undo.push_async_callback(self._close_listeners)
             undo.callback(self._admission.close)
@@ -213,6 +214,8 @@ class Server:
         loaded.host.follow(before.host)
         set_level(loaded.host.settings.loglevel)
         self._loaded = loaded
+        self._admission.close()
+        self._admission.look()  # from here on in the context of what is new: it logs
         self._loaded.tell(warns=self._warns)
         changed = self._imported.changed()
         if self._warns and changed:
@@ -269,12 +272,17 @@ class Server:
         self._listeners.clear()
         self.endpoints.clear()
 
+    def _accept_failed(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        self._loaded.lend_log()
+        self._admission.accept_failed(loop, context)
+
     def _new_stream(self, tls: bool) -> SocketStream:
         timeout = self._loaded.host.settings.timeout
         on_made = partial(self._accept, tls)
         return SocketStream(asyncio.get_running_loop(), timeout, on_made=on_made)
 
     def _accept(self, tls: bool, stream: SocketStream) -> None:
+        self._loaded.lend_log()  # in the context of the start there are those of then
         addresses = socket_addresses(stream.transport)
         family = stream.transport.get_extra_info("socket").family
         if not addresses.remote_ip and family != socket.AF_UNIX:
@@ -303,6 +311,7 @@ class Server:
 
     def _begin(self, tls: bool, stream: SocketStream, addresses: Addresses) -> None:
         loaded = self._loaded
+        loaded.lend_log()  # others than in `_accept`, where a PROXY header has come after a reload
         host = loaded.host
         ip, descriptor = addresses.remote_ip, stream.transport.get_extra_info("socket").fileno()
         refusal = self._admission.admit(ip, host.settings, descriptor)
@@ -311,7 +320,6 @@ class Server:
                 host.meter.refuse(refusal.limit)
             stream.refuse(b"" if tls else refusal.reply.wire)
             return
-        loaded.lend_log()
         if host.meter is not None:
             host.meter.connections += 1
         connection = Connection(host.new_id())
