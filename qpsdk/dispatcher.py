@@ -80,9 +80,8 @@ class Work:
 
     def call_off(self) -> None:
         """Cancel the method at work; the hook ends with CancelledError."""
-        if self.task is not None:
+        if self.task is not None and self.task.cancel():  # else it has just ended
             self.called_off = True
-            self.task.cancel()
 
 
 class Dispatcher:

@@ -19,6 +19,7 @@ from typing import Final
 
 from qpsdk.config import Config
 from qpsdk.errors import PluginError
+from qpsdk.log import text_of
 from qpsdk.plugin import Plugin
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
@@ -236,7 +237,7 @@ def what_and_where(error: BaseException) -> str:
         if not frame.filename.startswith(_IMPORTERS)
         and (frame.filename.startswith(_PLUGINS) or not frame.filename.startswith(_PACKAGE))
     ]
-    return f"{type(error).__name__}: {error}{lines[-1] if lines else ''}"
+    return f"{type(error).__name__}: {text_of(error)}{lines[-1] if lines else ''}"
 
 
 def _only_plugin(module: ModuleType, path: Path) -> type[Plugin]:

@@ -26,6 +26,7 @@ from qpsdk.errors import (
 )
 from qpsdk.host import Host
 from qpsdk.intake import Intake
+from qpsdk.log import text_of
 from qpsdk.message import Connection, Outcome, Transaction
 from qpsdk.pace import Pace
 from qpsdk.parsing import HOOKS_BY_VERB, parse
@@ -284,7 +285,7 @@ class Session:
             await self._reset_transaction()
             connection.hello, connection.hello_host = hook, event.host
             if hook == "ehlo" and outcome.constant is not DONE:
-                reply = _with_capabilities(reply, tuple(connection.capabilities))
+                reply = _with_capabilities(reply, tuple(map(text_of, connection.capabilities)))
         self._engine.reply(reply)
 
     def _capabilities(self) -> list[str]:
@@ -476,7 +477,7 @@ def _unparsed(hooks: frozenset[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def _with_capabilities(reply: Reply, capabilities: tuple[str, ...]) -> Reply:
-    lines = [Reply.make(reply.code, str(capability)).lines[0] for capability in capabilities]
+    lines = [Reply.make(reply.code, capability).lines[0] for capability in capabilities]
     return Reply(reply.code, (*reply.lines, *lines))
 
 

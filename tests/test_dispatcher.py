@@ -520,6 +520,25 @@ def test_called_off() -> None:
     asyncio.run(main())
 
 
+def test_called_off_as_it_ends() -> None:
+    """A method that has just ended cannot be called off any more: its answer counts."""
+    work = Work()
+
+    class Ends(Plugin):
+        async def hook_mail(self, transaction: Any, sender: Any, params: Any) -> Constant:
+            asyncio.get_running_loop().call_soon(work.call_off)
+            return OK
+
+    async def main() -> None:
+        transaction = new_transaction()
+        dispatcher = Dispatcher([Ends()], asyncio.to_thread)
+        arguments = (transaction, "sender", "params")
+        outcome = await dispatcher.run("mail", transaction, arguments, work)
+        assert (outcome.constant, work.called_off) == (OK, False)
+
+    asyncio.run(main())
+
+
 def test_cancelled_from_inside(logged: Logged) -> None:
     """A plugin that awaits what somebody else cancelled has crashed; the client stays."""
 

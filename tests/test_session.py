@@ -35,7 +35,7 @@ def test_ehlo_capabilities() -> None:
 
     class Adds(Plugin):
         def hook_ehlo(self, connection: Any, host: bytes) -> Constant:
-            connection.capabilities.append("XFOO bar")
+            connection.capabilities += ["XFOO bar", ["not a text"]]
             return OK
 
     async def conversation(client: SMTPClient) -> None:
@@ -47,6 +47,7 @@ def test_ehlo_capabilities() -> None:
             "SMTPUTF8",
             "ENHANCEDSTATUSCODES",
             "XFOO bar",
+            "['not a text']",
         ]
         assert (await client.command("HELO client")).text == "mx.example.com"
 
