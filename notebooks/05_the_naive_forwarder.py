@@ -112,9 +112,10 @@ class NaiveQMQPForward(Plugin):
 # A package is the message, the sender and each recipient as netstrings, one after the other, and
 # a netstring around them all. `netstring.encode` does the rest.
 #
-# There is one trap. QMQP leaves it open whether the last line ends in LF, but qmail cannot
+# There are two traps. QMQP leaves it open whether the last line ends in LF, but qmail cannot
 # deliver a message whose last line does not. A client's always does; a plugin that writes to the
-# body may forget.
+# body may forget. And SMTP has some addresses in quotes, as `"ann lee"@example.org`. QMQP has no
+# quotes: to its servers they would be a part of the name. So the addresses are sent `unquoted`.
 
 # %%
 # queue/qmqp_forward_naive.py
@@ -128,8 +129,8 @@ class NaiveQMQPForward(NaiveQMQPForward):
         message = b"".join(transaction.message_blocks())
         if message and not message.endswith(b"\n"):
             message += b"\n"
-        sender = transaction.sender.address
-        recipients = [recipient.address for recipient in transaction.recipients]
+        sender = transaction.sender.unquoted
+        recipients = [recipient.unquoted for recipient in transaction.recipients]
         parts = [message, sender, *recipients]
         return netstring.encode(b"".join(map(netstring.encode, parts)))
 
@@ -372,7 +373,7 @@ class Thrifty(NaiveQMQPForward):
     def package(self, transaction):
         size = transaction.message_size()
         parts = [transaction.sender, *transaction.recipients]
-        envelope = b"".join(netstring.encode(part.address) for part in parts)
+        envelope = b"".join(netstring.encode(part.unquoted) for part in parts)
         length = netstring.encoded_size(size) + len(envelope)
         head = netstring.head(length) + netstring.head(size)
         blocks = list(transaction.message_blocks())

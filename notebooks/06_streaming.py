@@ -77,8 +77,8 @@ class QMQPForward(Plugin):
         assert transaction.sender is not None
         return qmqp.Package.of(
             transaction.message_size() + len(last_lf(transaction)),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
+            transaction.sender.unquoted,
+            [recipient.unquoted for recipient in transaction.recipients],
             smtputf8=transaction.smtputf8,
         )
 

@@ -45,8 +45,8 @@ class Forward(Plugin):
         stream = await self.qp.connect(self.server, connect_timeout=10, io_timeout=60)
         package = qmqp.Package.of(
             len(message),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
+            transaction.sender.unquoted,
+            [recipient.unquoted for recipient in transaction.recipients],
         )
         try:
             response = await qmqp.deliver(
@@ -209,8 +209,8 @@ class Forward(Plugin):
         message = b"".join(transaction.message_blocks())
         package = qmqp.Package.of(
             len(message),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
+            transaction.sender.unquoted,
+            [recipient.unquoted for recipient in transaction.recipients],
         )
         stream = await self.qp.connect(self.server, connect_timeout=10, io_timeout=60)
         try:

@@ -128,6 +128,15 @@ class Address:
         """Whether this is ``<>``, the sender of bounces (RFC 5321, 4.5.5)."""
         return not self.address
 
+    @property
+    def unquoted(self) -> bytes:
+        r"""``user@host`` without quotes and backslashes, as QMQP and qmail's programs have it.
+
+        >>> Address.parse(r'"a \"b\""@example.org').unquoted
+        b'a "b"@example.org'
+        """
+        return b"%b@%b" % (self.user, self.host) if self.host else self.user
+
     def format(self) -> bytes:
         """Return `address` in angle brackets, as in MAIL and RCPT."""
         return b"<%b>" % self.address

@@ -196,6 +196,15 @@ def test_text_forms() -> None:
     assert repr(Address.parse(b'"a b"@c')) == "Address.parse('<\"a b\"@c>')"
 
 
+def test_unquoted() -> None:
+    """Without quotes the host still stands behind the last @; some addresses have no host."""
+    assert Address.parse(rb'"a \"b\"@c"@d').unquoted == b'a "b"@c@d'
+    assert Address.parse(b'"a..b"@c').unquoted == b"a..b@c"
+    assert Address.parse(b"a@b").unquoted == b"a@b"
+    assert Address.parse(b"Postmaster").unquoted == b"Postmaster"
+    assert Address.parse(b"<>").unquoted == b""
+
+
 def test_null_is_true() -> None:
     """An address is always true, so that `if sender` cannot mistake a bounce for no sender."""
     assert Address.parse(b"<>")
@@ -248,6 +257,7 @@ def test_any_user_round_trip(user: bytes, host: bytes) -> None:
         return
     address = Address(user, host)
     assert (address.user, address.host) == (user, host)
+    assert address.unquoted == user + b"@" + host
     for wire in (address.address, address.format()):
         again = Address.parse(wire, smtputf8=True)
         assert (again.user, again.host) == (user, host)

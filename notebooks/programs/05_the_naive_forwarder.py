@@ -44,8 +44,8 @@ class NaiveQMQPForward(Plugin):
         message = b"".join(transaction.message_blocks())
         if message and not message.endswith(b"\n"):
             message += b"\n"
-        sender = transaction.sender.address
-        recipients = [recipient.address for recipient in transaction.recipients]
+        sender = transaction.sender.unquoted
+        recipients = [recipient.unquoted for recipient in transaction.recipients]
         parts = [message, sender, *recipients]
         return netstring.encode(b"".join(map(netstring.encode, parts)))
 

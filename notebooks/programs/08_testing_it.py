@@ -30,8 +30,8 @@ class Forward(Plugin):
     async def send(self, transaction):
         package = qmqp.Package.of(
             transaction.message_size(),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
+            transaction.sender.unquoted,
+            [recipient.unquoted for recipient in transaction.recipients],
         )
         stream = await self.qp.connect(self.server, connect_timeout=10, io_timeout=60)
         try:

@@ -66,7 +66,9 @@ async def send(
         server: ``HOST``, ``HOST:PORT``, ``[V6]:PORT`` or ``unix:PATH``; the port is 628.
         message: Bytes, the path of a file, or a file opened for binary reading, which is read
             from where it stands and not closed. Reading blocks the loop.
-        sender: With or without its angle brackets; empty for a bounce.
+        sender: With or without its angle brackets; empty for a bounce. Text and bytes go out as
+            they are, so without the quotes that SMTP has around some, as in ``"ann lee"@x``; an
+            Address goes out unquoted.
         recipients: One or several.
         smtputf8: Whether an address may have characters beyond ASCII (RFC 6531).
         connect_timeout: Seconds until the connection stands.
@@ -114,7 +116,7 @@ def _address(address: AnyAddress) -> bytes:
     of SMTP.
     """
     if isinstance(address, Address):
-        return address.address
+        return address.unquoted
     data = address.encode() if isinstance(address, str) else address
     return data[1:-1] if data.startswith(b"<") and data.endswith(b">") else data
 

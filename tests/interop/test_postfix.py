@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from qpsdk import Address
 from qpsdk.testing.qmqp_profiles import PROFILES
 from qpsdk.testing.qmqp_script import unauthorized
 from tests.interop.postfix import Postfix, ask
@@ -68,6 +69,17 @@ def test_two_megabytes(postfix: Postfix, tmp_path: Path) -> None:
         assert client.deliver(message).code == 250
     delivered = postfix.wait_for(before + 1)[before]
     assert delivered.endswith(message)
+
+
+def test_addresses_without_quotes(postfix: Postfix) -> None:
+    """Postfix takes the addresses of QMQP as they are, and quotes them where SMTP would."""
+    quoted = b'"ann  lee"@example.org', rb'"lee \"x\""@example.com'
+    sender, recipient = (Address.parse(address).unquoted for address in quoted)
+    before = len(postfix.delivered())
+    ask(postfix.address, package(COMPLETE + b"\nquoted\n", sender, recipient))
+    delivered = postfix.wait_for(before + 1)[before]
+    assert b"Return-Path: <%b>\n" % quoted[0] in delivered
+    assert b"\nDelivered-To: %b\n" % quoted[1] in delivered
 
 
 def test_too_large_is_refused_for_good(postfix: Postfix, tmp_path: Path) -> None:

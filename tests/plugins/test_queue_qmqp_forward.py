@@ -520,6 +520,22 @@ def test_an_envelope_that_qmqp_cannot_carry(caplog: pytest.LogCaptureFixture) ->
     assert r"not sent: the address b'\xc3\xa4@example.com' needs SMTPUTF8" in caplog.text
 
 
+def test_quoted_addresses() -> None:
+    """QMQP knows no quotes, so addresses go out without; each server quotes them anew for SMTP."""
+    fake = FakeQMQPServer()
+
+    async def main() -> None:
+        plugins = "queue/qmqp_forward 192.0.2.1", TakesAll()
+        async with smtp(*plugins, connect=fake.connect) as client:
+            recipients = [r'"ann \"lee\""@example.com', '"a..b"@[192.0.2.1]', "postmaster"]
+            assert (await client.send(BIG, '"ann lee"@example.org', recipients)).accepted
+
+    asyncio.run(asyncio.wait_for(main(), 20))
+    message = fake.only_message()
+    assert message.sender == b"ann lee@example.org"
+    assert message.recipients == (b'ann "lee"@example.com', b"a..b@[192.0.2.1]", b"postmaster")
+
+
 @pytest.mark.parametrize("size", MESSAGES)
 def test_a_message_that_changes_under_it(size: str) -> None:
     """A message that is shorter than announced is never made whole, nor offered to another."""

@@ -95,12 +95,12 @@ def test_equal_on_the_wire_when_large(size: int) -> None:
 
 
 def test_the_package() -> None:
-    """The package is netstrings in a netstring: message, sender, recipients."""
+    """The package is netstrings in a netstring: message, sender, recipients without quotes."""
 
     async def main() -> bytes:
-        return await wire(NAIVE, b"A: b\n\nhi\n", b"", "a@b", ["c@d", "e@f"])
+        return await wire(NAIVE, b"A: b\n\nhi\n", b"", "a@b", ["c@d", '"e f"@g'])
 
-    assert asyncio.run(main()) == b"30:9:A: b\n\nhi\n,3:a@b,3:c@d,3:e@f,,"
+    assert asyncio.run(main()) == b"32:9:A: b\n\nhi\n,3:a@b,3:c@d,5:e f@g,,"
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,10 @@ options, with what they are unless given::
     session_timeout=486   seconds for one message, at however many servers it is tried; with
                           timeout=100, which is the host's limit, 90: nine tenths of that
 
-QMQP is plain text and knows no password: let it cross loopback or a VPN only.
+Addresses go out as QMQP has them, without the quotes of SMTP.
+
+QMQP is plain text and knows no password: let it cross loopback or a VPN only. Nor does its server
+ask whether a recipient is one of ours: that is for the plugins before this one, as `rcpt_ok`.
 """
 
 from itertools import chain
@@ -137,8 +140,8 @@ class QMQPForward(Plugin):
         assert transaction.sender is not None
         return qmqp.Package.of(
             transaction.message_size() + len(last_lf(transaction)),
-            transaction.sender.address,
-            [recipient.address for recipient in transaction.recipients],
+            transaction.sender.unquoted,
+            [recipient.unquoted for recipient in transaction.recipients],
             smtputf8=transaction.smtputf8,
         )
 
