@@ -2,10 +2,15 @@
 
 In `config/plugins`, last of the plugins that look at recipients, since it refuses what is left::
 
-    rcpt_ok
+    rcpt_ok [routes=deny|allow]
 
 Each line of `rcpthosts` and `morercpthosts` is a domain, or with a leading dot all its
 subdomains; `me` is one of ours without saying.
+
+Many servers read ``b%other.example@example.com`` as a route: to us, and on to b at other.example.
+`!` and, in quotes, `@` are read so, too. The server behind us trusts us, so whoever may write such
+a recipient may send through us to anywhere. It is refused, as Postfix and Exim do with strangers.
+With ``routes=allow`` it is taken like any other: make sure that the server behind knows no routes.
 
 It teaches the one hook without which no mail is accepted, and how a plugin reads settings.
 """
@@ -26,6 +31,7 @@ from qpsdk import (
 )
 
 FILES = ("me", "rcpthosts", "morercpthosts")
+ROUTE = frozenset(b"@%!")
 NO_DOMAIN = (
     "neither rcpthosts nor morercpthosts has a domain, so whoever may not relay is refused every"
     " recipient but those of me"
@@ -35,8 +41,13 @@ NO_DOMAIN = (
 class RcptOk(Plugin):
     """Accept what is for a domain of ours, or comes from a relay client."""
 
-    def register(self, qp: Host) -> None:
-        """Check the settings: a wrong value stops the host from starting."""
+    takes_routes = False
+
+    def register(self, qp: Host, *, routes: str = "deny") -> None:
+        """Check option and settings: a wrong value stops the host from starting."""
+        if routes not in ("deny", "allow"):
+            raise ValueError(f"routes={routes}: write deny or allow")
+        self.takes_routes = routes == "allow"
         _, *lists = [self.parse_config(name, domains) for name in FILES]
         if not any(lists):
             self.log(LOGWARN, NO_DOMAIN)
@@ -52,10 +63,12 @@ class RcptOk(Plugin):
         while rest:  # example.com, .com
             _, dot, rest = rest.partition(".")
             names.append(dot + rest)
-        for name in FILES:
-            if not self.parse_config(name, domains).isdisjoint(names):
-                return OK
-        return DENY, "Relaying denied"
+        if all(self.parse_config(name, domains).isdisjoint(names) for name in FILES):
+            return DENY, "Relaying denied"
+        # The local part is for its domain to read (RFC 5321, 2.3.11): what is behind us does.
+        if not (self.takes_routes or ROUTE.isdisjoint(recipient.user)):
+            return DENY, "Relaying denied: there is a @, % or ! before the domain"
+        return OK
 
 
 def domains(lines: Iterator[str]) -> frozenset[str]:

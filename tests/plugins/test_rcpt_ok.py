@@ -20,10 +20,14 @@ CONFIG = {
 }
 
 
-def asked(recipient: str, *, relay: bool = False, config: dict[str, str] = CONFIG) -> object:
+def asked(
+    recipient: str, *, relay: bool = False, config: dict[str, str] = CONFIG, routes: str = "deny"
+) -> object:
     """What the plugin answers for a recipient."""
     plugin = RcptOk()
-    plugin.attach(memory_host(config))
+    host = memory_host(config)
+    plugin.attach(host)
+    plugin.register(host, routes=routes)
     connection = Connection(relay_client=relay)
     transaction = Transaction(connection, "c1.1", Spool(100, SpoolDirectory()), 100)
     return plugin.hook_rcpt(transaction, Address.parse(recipient, smtputf8=True), {})
@@ -70,6 +74,40 @@ def test_ours(recipient: str) -> None:
 def test_not_ours(recipient: str) -> None:
     """All others are refused, as relaying."""
     assert asked(recipient) == (DENY, "Relaying denied")
+
+
+ROUTES = [
+    "user%example.net@example.com",
+    "example.net!user@example.com",
+    '"user@example.net"@example.com',
+    '"user%example.net"@a.sub.example.com',
+    "user%example.net%example.com@[192.0.2.1]",
+    "%@mx.example.org",
+]
+
+
+@pytest.mark.parametrize("recipient", ROUTES)
+def test_routes(recipient: str) -> None:
+    """What a server behind us may read as a route to elsewhere is refused; but see `routes`."""
+    no_route = (DENY, "Relaying denied: there is a @, % or ! before the domain")
+    assert asked(recipient) == no_route
+    assert asked(recipient, routes="allow") == OK
+    assert asked(recipient, relay=True) == OK
+    assert asked(recipient, config={"me": "mx"}) == (DENY, "Relaying denied")
+
+
+@pytest.mark.parametrize(
+    "user", ["a+b", "bounce=a=example.net", "SRS0=HHH=TT=example.net=a", "a|b/c", '"a b"', '"a:b"']
+)
+def test_no_routes(user: str) -> None:
+    """VERP, SRS and what else has its mailbox's name in front of the domain is none."""
+    assert asked(f"{user}@example.com") == OK
+
+
+def test_source_route() -> None:
+    """A source route has fallen off before: its last host counts (RFC 5321, appendix C)."""
+    assert asked("@a.example,@b.example:user@example.com") == OK
+    assert asked("@example.com:user@example.net") == (DENY, "Relaying denied")
 
 
 @pytest.mark.parametrize("recipient", ["user@example.net", "user@example.com", "postmaster"])
@@ -126,9 +164,10 @@ def test_refuses_to_start(name: str, line: str) -> None:
     )
 
 
-def test_takes_no_arguments() -> None:
-    """Domains do not stand in config/plugins."""
-    assert refusal("rcpt_ok example.com").endswith("it takes: rcpt_ok")
+def test_arguments() -> None:
+    """Domains do not stand in config/plugins; `routes` is one of two words."""
+    assert refusal("rcpt_ok example.com").endswith("it takes: rcpt_ok [routes=...]")
+    assert refusal("rcpt_ok routes=no").endswith("rcpt_ok: routes=no: write deny or allow")
 
 
 LABEL = st.from_regex(r"\A[a-z0-9]([a-z0-9-]{0,5}[a-z0-9])?\Z")

@@ -17,8 +17,8 @@ ATTEMPTS: Final = "relay_attempts"
 
 
 class RcptOkMaxrelay(RcptOk):
-    def register(self, qp: Host, most: str = "5") -> None:
-        super().register(qp)
+    def register(self, qp: Host, most: str = "5", *, routes: str = "deny") -> None:
+        super().register(qp, routes=routes)
         self._most = int(most)
 
     def hook_rcpt(self, transaction: Transaction, recipient: Address, params: Parameters) -> Result:
