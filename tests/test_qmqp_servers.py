@@ -149,12 +149,19 @@ def test_many_fail_at_once() -> None:
 
 
 def test_a_try_that_never_ends() -> None:
-    """When nothing comes of a try, the next one is made after another rest of that length."""
+    """While nothing comes of a try, the next ones are made after rests twice as long each."""
     the_list, clock = servers(rest=10)
     the_list.failed(A)
-    clock.now += 10
-    assert one(the_list) == A
-    clock.now += 10
+    tried = []
+    for second in range(1, 151):
+        clock.now += 1
+        if one(the_list) == A:
+            tried.append(second)
+    assert tried == [10, 30, 70, 150]
+    the_list.failed(A)  # the first of them, after its time limit
+    clock.now += 159
+    assert one(the_list) == B
+    clock.now += 1
     assert one(the_list) == A
 
 

@@ -58,8 +58,8 @@ def parse_servers(text: str, port: str = "") -> list[Endpoint]:
 class ServerList:
     """Servers of one standing; those that failed rest a while.
 
-    A server that failed is left alone for `rest` seconds. Then one message tries it again, while
-    the others still go elsewhere; if that fails, it rests for twice as long. When nobody else is
+    A server that failed is left alone for `rest` seconds. Then one message tries it again, and the
+    others still go elsewhere: unless it answers, it rests for twice as long. When nobody else is
     left, those that rest are tried all the same.
 
     Attributes:
@@ -111,8 +111,9 @@ class ServerList:
             self._turn += 1
         for server in awake:
             if (rest := self._resting.get(server)) is not None:
-                rest.since = now  # for the other messages it still rests
-                rest.probed = True
+                # Not only when this try has failed: that may take a minute, in which others come.
+                rest.since = now
+                rest.seconds = min(2 * rest.seconds, LONGEST_REST)
             yield server
         # All have failed: whoever did so longest ago is the likeliest to be back.
         asleep = [server for server in self.servers if server not in awake]
@@ -120,12 +121,8 @@ class ServerList:
 
     def failed(self, server: Endpoint) -> None:
         """Say that the server gave no answer."""
-        rest = self._resting.setdefault(server, _Rest(self._rest))
-        if rest.probed:
-            # Only now: many messages may be on their way to a server when it goes away.
-            rest.seconds = min(2 * rest.seconds, LONGEST_REST)
-            rest.probed = False
-        rest.since = self._clock()
+        # No longer a rest: many messages may be on their way to a server when it goes away.
+        self._resting.setdefault(server, _Rest(self._rest)).since = self._clock()
 
     def answered(self, server: Endpoint) -> None:
         """Say that the server answered, whatever it said."""
@@ -144,8 +141,7 @@ class ServerList:
 
 @dataclass(slots=True)
 class _Rest:
-    """How long a server rests, since when, and whether a message tries if that is enough."""
+    """How long a server rests, and since when."""
 
     seconds: float
     since: float = 0.0
-    probed: bool = False
