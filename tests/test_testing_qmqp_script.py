@@ -98,6 +98,8 @@ def test_small_numbers() -> None:
     """A number prints without an exponent, as it is read."""
     assert str(late(0.00001)) == "late(0.00001)"
     assert parse("late(0.00001)") == (late(0.00001),)
+    acts = parse("defer(11111111111111110.5)")
+    assert parse(str(acts[0])) == acts
 
 
 def test_wrong_numbers() -> None:

@@ -138,7 +138,9 @@ def _says(verdict: Verdict, text: str | bytes, how: How) -> Act:
 
 
 def _bytes(text: object) -> bytes:
-    return text if isinstance(text, bytes) else str(text).encode()
+    if isinstance(text, bytes):
+        return text
+    return (_written(text) if isinstance(text, float) else str(text)).encode()
 
 
 # Right replies
