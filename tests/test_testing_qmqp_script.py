@@ -94,7 +94,7 @@ def test_text_beyond_ascii() -> None:
     assert parse(r"defer('\xc3\xa9'), defer(é)") == (defer("é"), defer("é"))
 
 
-def test_small_numbers() -> None:
+def test_numbers() -> None:
     """A number prints without an exponent, as it is read."""
     assert str(late(0.00001)) == "late(0.00001)"
     assert parse("late(0.00001)") == (late(0.00001),)

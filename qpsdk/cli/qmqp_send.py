@@ -47,6 +47,8 @@ def qmqp_send(
 ) -> None:
     """Send one message to a QMQP server, and print its answer.
 
+    Addresses go out as they are: QMQP knows no quotes, as in '"ann lee"@example.com'.
+
     Exit status: 0 the server has accepted it, 75 try again later (it said so, or gave no
     answer), 100 it will never accept it, 2 nothing was sent since something is wrong here.
     """
