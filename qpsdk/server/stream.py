@@ -140,7 +140,8 @@ class SocketStream(asyncio.Protocol):
         self.disown()
         self.full = False
         if self._error is None:
-            self._error = StreamError(str(exc) if exc else "the connection was closed")
+            text = reason(exc) if isinstance(exc, OSError) else str(exc or "")
+            self._error = StreamError(text or "the connection was closed")
         if exc is not None and self._tls is None and not self._lingering:
             self._rescue()
         # Told before it goes on: a session would else take what was rescued for a client's message.

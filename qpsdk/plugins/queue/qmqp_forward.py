@@ -6,6 +6,7 @@ In `config/plugins`::
 
 SERVER is a host or the path of a socket, or several with commas between them, in the order of
 preference: ``192.0.2.1,[2001:db8::1]:6280,unix:/run/qmqp``. Without a port it is 628. The
+addresses of one name share a connect_timeout, so name them one by one if some may be dead. The
 options, with what they are unless given::
 
     balance=failover      the first server that works; rotate: every server in its turn
