@@ -212,5 +212,8 @@ def test_update_refuses(tmp_path: Path) -> None:
 def test_folder_that_takes_nothing(option: str, tmp_path: Path) -> None:
     """A folder where nothing can be made is told in one line."""
     done = run(tmp_path, "new", "long-gone", option, "--dir", "/proc")
-    told = "qpsdk: /proc: cannot be written to: No such file or directory\n"
+    told = (
+        "qpsdk: /proc: cannot be written to: No such file or directory;"
+        " --dir names another folder\n"
+    )
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)

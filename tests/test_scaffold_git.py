@@ -64,10 +64,22 @@ def test_inside_a_hook_of_git(
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_no_hook_has_a_say(repository: Repository) -> None:
+    """Hooks that the user has git run in every repository do not run for what is none of theirs."""
+    hooks = repository.folder.parent / "hooks"
+    hooks.mkdir()
+    for name in ("pre-commit", "prepare-commit-msg", "commit-msg", "post-commit"):
+        (hooks / name).write_text(f"#!/bin/sh\ntouch {hooks}/ran; exit 1\n")
+        (hooks / name).chmod(0o700)
+    repository.run("config", "core.hooksPath", str(hooks))
+    assert repository.commit_all("First")
+    assert not (hooks / "ran").exists()
+
+
 def test_an_error_is_what_git_says(repository: Repository) -> None:
     """A failure says which command failed, and on one line why."""
     with pytest.raises(GitError, match=r"^git switch: fatal: .*nowhere") as caught:
-        repository.run("switch", "nowhere")
+        repository.run("switch", "nowhere", options=repository.identity())
     assert "\n" not in str(caught.value)
 
 

@@ -1,5 +1,9 @@
 """The names of projects: which are valid, and which would be in their place."""
 
+import re
+import tomllib
+from pathlib import Path
+
 import pytest
 
 from qpsdk.errors import SetupError
@@ -12,6 +16,7 @@ from qpsdk.scaffold.names import Names
         ("greylist-by-domain", "greylist_by_domain", "GreylistByDomain"),
         ("x", "x", "X"),
         ("ipv6-only", "ipv6_only", "Ipv6Only"),
+        ("sample", "sample", "Sample"),
     ],
 )
 def test_valid(name: str, package: str, class_name: str) -> None:
@@ -20,6 +25,7 @@ def test_valid(name: str, package: str, class_name: str) -> None:
 
 
 WORDS = "is not made of words of a-z and 0-9, joined by dashes, with a letter in front"
+CLASS = "would have a class {}, which is another one in its code"
 
 
 @pytest.mark.parametrize(
@@ -40,6 +46,10 @@ WORDS = "is not made of words of a-z and 0-9, joined by dashes, with a letter in
         ("rcpt-ok", "rcpt-ok-plugin", "is a plugin that comes with qpsdk"),
         ("qpsdk", "qpsdk-plugin", "is the name of another package"),
         ("tests", "tests-plugin", "is the name of another package"),
+        ("redis", "redis-plugin", "is the name of another package"),
+        ("plugin", "plugin-plugin", CLASS.format("Plugin")),
+        ("named-tuple", "named-tuple-plugin", CLASS.format("NamedTuple")),
+        ("rest", "rest-plugin", CLASS.format("Rest")),
         ("a" * 61, "a" * 60, "is longer than 60 letters"),
     ],
 )
@@ -56,3 +66,18 @@ def test_nothing_is_like_it(name: str) -> None:
     """Where no valid name is like it, one is given as a pattern."""
     with pytest.raises(SetupError, match=r"^name a project such as greylist-by-domain: "):
         Names.of(name)
+
+
+def test_dependencies_keep_their_names() -> None:
+    """No project has the name of a package that the host or a new project needs."""
+    text = (Path(__file__).parent.parent / "pyproject.toml").read_text("utf-8")
+    needed = tomllib.loads(text)["project"]
+    extras = ("fast", "new", "smtp-forward", "dns", "redis", "metrics")
+    lines = [
+        *needed["dependencies"],
+        *(x for e in extras for x in needed["optional-dependencies"][e]),
+    ]
+    modules = {"dnspython": "dns"}
+    for name in (re.split(r"[^\w-]", line)[0] for line in lines):
+        with pytest.raises(SetupError, match="is the name of another package"):
+            Names.of(modules.get(name, name))

@@ -1,6 +1,7 @@
 """A plugin in one file: written where it was asked for, found by the host, and it works."""
 
 import asyncio
+import resource
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,18 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     with pytest.raises(SetupError, match=r"long_gone\.py is there already, and is left as it is"):
         single_file(Answers(GONE), tmp_path)
     assert (tmp_path / "long_gone.py").read_text() == "mine"
+
+
+def test_full_disk(tmp_path: Path) -> None:
+    """What cannot be written whole is not there: a cut plugin would be loaded, or in the way."""
+    path, answers = tmp_path / "long_gone.py", Answers(GONE)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (500, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            single_file(answers, tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not path.exists()
+    single_file(answers, tmp_path)
+    assert path.stat().st_size > 500

@@ -58,7 +58,8 @@ def new(  # noqa: PLR0917 - Typer gives all of them by name
         else:
             made = project.new(answers, dir_, ask=not yes)
     except OSError as error:
-        raise SetupError(f"{dir_}: cannot be written to: {error.strerror or error}") from None
+        told = f"{dir_}: cannot be written to: {error.strerror or error}"
+        raise SetupError(f"{told}; --dir names another folder") from None
     if single_file:
         _say_next_of_file(made)
     else:

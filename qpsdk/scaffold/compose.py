@@ -96,6 +96,12 @@ def code_of_tests(hooks: Iterable[str], package: str, class_name: str) -> TestsC
     )
 
 
+def taken_names() -> set[str]:
+    """What the code of a project may import or define: its plugin has another name."""
+    sources = [_Source.read("plugin.py"), _Source.read("test_plugin.py")]
+    return set().union(*(source.bound() for source in sources)) - {_SAMPLE}
+
+
 def hook_of_test(test: str) -> str:
     """The hook that a test of the sample is about: ``test_queue_pre_adds`` is about queue_pre."""
     rest = test.removeprefix("test_") + "_"
@@ -126,6 +132,10 @@ class _Source:
     @cache
     def read(name: str) -> "_Source":
         return _Source((files("qpsdk.scaffold.sample") / name).read_text(encoding="utf-8"))
+
+    def bound(self) -> set[str]:
+        """The names that it imports or defines."""
+        return {a.name for node in self._imports for a in node.names} | self.definitions.keys()
 
     def needed(self, nodes: Sequence[ast.stmt]) -> list[_Definition]:
         """What these definitions use, and what that uses in turn, in the order of the file."""

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,13 +33,16 @@ class Repository:
             raise SetupError("git is needed, and is not installed")
         self.folder = folder
 
-    def run(self, *words: str | Path) -> str:
+    def run(self, *words: str | Path, options: Sequence[str] = ()) -> str:
         """What a git command prints, without its line end.
+
+        Args:
+            options: Git's own, before the command.
 
         Raises:
             GitError: It failed.
         """
-        result = self._run(*words)
+        result = self._run(*options, *words)
         if result.returncode != 0:
             said = (result.stderr.strip() or result.stdout.strip()).replace("\n", "; ")
             raise GitError(f"git {words[0]}: {said}")
@@ -62,10 +66,10 @@ class Repository:
         """Commit the folder as it is; False if nothing has changed."""
         if not self.has_changed():
             return False
-        # Nobody is asked for a passphrase, and no hook of the user's has a say: it is no work of
-        # theirs that is committed here.
-        quiet = ("commit", "--quiet", "--no-verify", "--no-gpg-sign", "--message", message)
-        self.run(*self.identity(), *quiet)
+        # Nobody is asked for a passphrase, and no hook of the user's has a say, not even those that
+        # --no-verify lets run: it is no work of theirs that is committed here.
+        options = [*self.identity(), "-c", f"core.hooksPath={os.devnull}"]
+        self.run("commit", "--quiet", "--no-gpg-sign", "--message", message, options=options)
         return True
 
     def _run(self, *words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -8,12 +8,17 @@ from typing import Final, NamedTuple
 
 from qpsdk.errors import SetupError
 from qpsdk.finder import bundled_plugins
+from qpsdk.scaffold.compose import taken_names
 
 MAX_LENGTH: Final = 60
 """Letters of a name: it becomes the name of a folder, a package and a class."""
 
 _VALID: Final = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
-_OTHERS: Final = frozenset({"pytest", "qpsdk", "test", "tests"})
+_OTHERS: Final = frozenset({"hypothesis", "mypy", "pytest", "qpsdk", "ruff", "test", "tests"})
+_LIBRARIES: Final = frozenset(
+    {"aiosmtplib", "copier", "dns", "prometheus_client", "redis", "rich", "typer", "uvloop"}
+)
+"""What the host imports: a package of that name would be found in its place."""
 
 
 class Names(NamedTuple):
@@ -56,15 +61,16 @@ def _fault(name: str) -> str | None:
         return "is not made of words of a-z and 0-9, joined by dashes, with a letter in front"
     if len(name) > MAX_LENGTH:
         return f"is longer than {MAX_LENGTH} letters"
-    package = name.replace("-", "_")
+    package, class_name = name.replace("-", "_"), _class_name(name)
     # A class cannot be called True, either.
-    words = {package, _class_name(name)}
-    if any(map(keyword.iskeyword, words)) or package in sys.stdlib_module_names:
+    if any(map(keyword.iskeyword, (package, class_name))) or package in sys.stdlib_module_names:
         return "is a word or module of Python's own"
     if package in bundled_plugins():
         return "is a plugin that comes with qpsdk"
-    if package in _OTHERS:
+    if package in _OTHERS | _LIBRARIES:
         return "is the name of another package"
+    if class_name in taken_names():
+        return f"would have a class {class_name}, which is another one in its code"
     return None
 
 

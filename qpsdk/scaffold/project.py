@@ -161,7 +161,7 @@ def update(folder: Path, *, dry: bool = False) -> list[str] | None:
         return []
     conflicts = project.run("diff", "--name-only", "--diff-filter=U").splitlines()
     if not conflicts:
-        project.run(*project.identity(), *merge)  # it never began: say why
+        project.run(*merge, options=project.identity())  # it never began: say why
     return conflicts
 
 

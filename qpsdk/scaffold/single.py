@@ -39,9 +39,17 @@ def single_file(answers: Answers, folder: Path) -> Path:
 
     Raises:
         SetupError: There is something already, or no such folder.
+        OSError: It cannot be written; then there is none.
     """
+    text = plugin_file(answers)
     path = free_path(folder, f"{answers.names.package}.py")
-    path.write_text(plugin_file(answers), encoding="utf-8")
+    file = path.open("x", encoding="utf-8")
+    try:
+        with file:
+            file.write(text)
+    except BaseException:  # Ctrl-C, too: half a plugin would be loaded, or in the way
+        path.unlink(missing_ok=True)
+        raise
     return path
 
 
