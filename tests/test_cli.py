@@ -169,13 +169,17 @@ def test_port_taken(command: str, config: Path) -> None:
     assert (result.returncode, result.stderr) == (2, told)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    ("number", "listen"), [(signal.SIGTERM, "127.0.0.1:0"), (signal.SIGINT, "unix:./[b]/s")]
+)
 @pytest.mark.parametrize("command", ["serve", "fake-qmqp"])
-def test_listening(command: str, number: signal.Signals, config: Path) -> None:
+def test_listening(command: str, number: signal.Signals, listen: str, config: Path) -> None:
     """A server says at once where it listens, and ends in peace when it is told to."""
     extra = ["--config", config] if command == "serve" else []
+    (config.parent / "[b]").mkdir()  # what Rich would take for a colour
     with subprocess.Popen(
-        [*QPSDK, command, *map(str, extra), "--listen", "127.0.0.1:0"],
+        [*QPSDK, command, *map(str, extra), "--listen", listen],
+        cwd=config.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -184,7 +188,8 @@ def test_listening(command: str, number: signal.Signals, config: Path) -> None:
         first = process.stdout.readline()
         process.send_signal(number)
         rest, errors = process.communicate(timeout=20)
-    assert re.fullmatch(r"listening on 127\.0\.0\.1:[1-9][0-9]*\n", first)
+    at = re.escape(listen).removesuffix(":0") + (":[1-9][0-9]*" if listen.endswith(":0") else "")
+    assert re.fullmatch(rf"listening on {at}\n", first)
     assert (process.returncode, rest, errors) == (0, "", "")
 
 

@@ -46,8 +46,7 @@ def fake_qmqp(
         acts = parse(script) if script else ()
     except ValueError as error:
         raise SetupError(f"--script: {error}") from None
-    console = Console(highlight=False, soft_wrap=True)
-    rooms.fake_qmqp(_endpoint(listen, unix=True), console, profile, acts)
+    rooms.fake_qmqp(_endpoint(listen, unix=True), _console(), profile, acts)
 
 
 @app.command("lab")
@@ -79,28 +78,48 @@ def lab_(
     """Run a host that forwards to a fake QMQP server, and watch each message pass.
 
     With --config, it is a host of yours beside a fake server: whether it forwards there, its
-    plugins say.
+    plugins say. --demo has a host, and ports, of its own.
     """
     from rich.console import Console
 
     from qpsdk import log
     from qpsdk.lab import rooms
 
-    console = Console(highlight=False, soft_wrap=True)
+    console = _console()
     at = _endpoint(http)
     served = None if site is None else rooms.Site(site, at)
     if demo:
+        given = {"--listen": listen, "--config": config, "--site": site}
+        if ignored := [option for option, value in given.items() if value is not None]:
+            raise SetupError(f"--demo has a host of its own: leave out {', '.join(ignored)}")
         rooms.demo(console)
     elif config is None:
         rooms.run([_endpoint(listen or "127.0.0.1:2525")], _endpoint(qmqp), console, site=served)
     else:
         configuration = Config(config)
         settings = Settings.read(configuration)
+        endpoints = [_endpoint(listen)] if listen else _of_config(configuration, settings)
         log.configure(settings.loglevel)
-        texts = [listen] if listen else settings.listen or ["127.0.0.1:2525"]
-        rooms.run(
-            [_endpoint(text) for text in texts], _endpoint(qmqp), console, configuration, served
+        rooms.run(endpoints, _endpoint(qmqp), console, configuration, served)
+
+
+def _console() -> Console:
+    """Where what is shown is shown as it is: brackets may be those of an address or a path."""
+    return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
+
+
+def _of_config(config: Config, settings: Settings) -> list[Endpoint]:
+    """Where `config/listen` has the host listen; first where the lab tells to send to."""
+    from qpsdk.server.listeners import parse_endpoints
+
+    endpoints = parse_endpoints(settings.listen or ["127.0.0.1:2525"])
+    endpoints.sort(key=lambda endpoint: bool(endpoint.path or endpoint.tls))
+    if endpoints[0].path or endpoints[0].tls:
+        raise SetupError(
+            f"{config.path('listen')}: none of these is HOST:PORT without TLS, to be shown how to"
+            " send to; --listen 127.0.0.1:2525 takes another"
         )
+    return endpoints
 
 
 def _endpoint(text: str, *, unix: bool = False) -> Endpoint:

@@ -109,7 +109,8 @@ async def served(site: Path, listen: Endpoint, page: Page, smtp: Endpoint) -> As
         return StreamingResponse(page.look(), headers=headers, media_type="text/event-stream")
 
     # What the lab shows is for this machine: no name that another site makes point here.
-    ours = ["127.0.0.1", "localhost"] if listen.host == "127.0.0.1" else ["*"]
+    names = ["127.0.0.1", "localhost"]
+    ours = names if listen.host in names else ["*"]
     application = Starlette(
         routes=[
             Route("/lab/live.json", live),  # the built site has one that says: not live

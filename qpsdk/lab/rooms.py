@@ -69,8 +69,11 @@ def run(
         async with AsyncExitStack() as rooms:
             screens: list[Screen] = [Terminal(console)]
             if site is not None:
-                from qpsdk.lab.page import Page, served
-
+                try:
+                    from qpsdk.lab.page import Page, served
+                except ImportError:
+                    told = "--site: the packages for it are missing: pip install 'qpsdk[site]'"
+                    raise SetupError(told) from None
                 page = Page()
                 screens.append(page)
             lab = _lab(listen, qmqp, Display(*screens), config)
