@@ -35,6 +35,9 @@ _NUMBERS: Final = {
 
 # In our own lines only: `logging.addLevelName` would rename every library's CRITICAL and ERROR.
 _NAMES: Final = {number: level.name for level, number in _NUMBERS.items()}
+for _number, _name in _NAMES.items():  # but for numbers that have no name, which pytest shows
+    if logging.getLevelName(_number) == f"Level {_number}":
+        logging.addLevelName(_number, _name)
 
 LEVELS: Final = {number: level for level, number in _NUMBERS.items()}
 """Our level for each number of a record."""

@@ -90,7 +90,7 @@ def test_levels_are_the_standard_librarys() -> None:
 
 
 def test_other_libraries_keep_their_names() -> None:
-    """Our names are in our lines alone: ERROR stays ERROR everywhere else."""
+    """Our names are in our lines alone: ERROR stays ERROR elsewhere, and Level 25 is LOGNOTICE."""
     assert [logging.getLevelName(number) for number in (50, 40, 30, 20, 10)] == [
         "CRITICAL",
         "ERROR",
@@ -98,6 +98,8 @@ def test_other_libraries_keep_their_names() -> None:
         "INFO",
         "DEBUG",
     ]
+    unnamed = [logging.getLevelName(number) for number in (70, 60, 25)]
+    assert unnamed == ["LOGEMERG", "LOGALERT", "LOGNOTICE"]
 
 
 @pytest.mark.parametrize("switch", LogLevel)

@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from qpsdk import (
     DENY_DISCONNECT,
     LOGWARN,
     OK,
+    ConfigError,
     Connection,
     Endpoint,
     Host,
@@ -71,6 +73,19 @@ def test_misspelt_settings_are_logged() -> None:
     with capture_log() as log, smtp(Words(), config={"subject_words": "x"}):
         pass
     assert log.lines(level=LOGWARN) == []
+
+
+def test_a_store_that_is_not_used(tmp_path: Path) -> None:
+    """`store` is refused among the settings, with what to do, and logged where it is in a file."""
+    with pytest.raises(
+        ConfigError, match=r"^config/store: a test's store is .*qp\.store = "
+    ) as told:
+        memory_host({"store": "redis://:secret@192.0.2.1:6379/0"})
+    assert "secret" not in str(told.value)
+    (tmp_path / "store").write_text("sqlite:state/store\n")
+    with capture_log() as log, smtp(config=tmp_path):
+        pass
+    assert log.lines(level=LOGWARN) == [f"{tmp_path}/store: not used: the store is in memory here"]
 
 
 def test_step_by_step() -> None:

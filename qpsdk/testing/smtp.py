@@ -15,7 +15,7 @@ from qpsdk.config import Config
 from qpsdk.constants import LOGWARN
 from qpsdk.dispatcher import Dispatcher
 from qpsdk.doubts import near_misses
-from qpsdk.errors import PluginError
+from qpsdk.errors import ConfigError, PluginError
 from qpsdk.finder import PluginLine, UnknownPluginError, plugin_directories
 from qpsdk.host import Connect, Host, Method, connect_nowhere
 from qpsdk.loader import WordsError, load_one, new_plugin, register
@@ -64,8 +64,9 @@ def smtp(
             or such lines with the path of a file, ``"./greylist.py 300"``. The first that
             `qpsdk.testing.plugin` has loaded brings its host, with all that was lent to it; then
             nothing may be lent here.
-        config: The settings by name, or a config directory. Whatever `store` says, the store is
-            in memory: another is lent by ``qp.store = ...``, with `qp` a `memory_host`.
+        config: The settings by name, or a config directory. The store is in memory, so `store` is
+            refused among the settings, and not used in a directory: another is lent by
+            ``qp.store = ...``, with `qp` a `memory_host`.
         connect: Reaches other servers; without it there are none.
         connection: What the plugins see of the client; else one from 192.0.2.1. The dialogue
             is at its beginning: EHLO, if this says so, comes with the first `mail` or `send`.
@@ -127,10 +128,13 @@ async def in_memory(
 async def hosted(dispatcher: Dispatcher, host: Host) -> AsyncIterator[None]:
     """The life of a host with these plugins, from `post_fork` to their shutdown.
 
-    Settings whose names are slips of the pen are logged, as `qpsdk check` tells them.
+    Settings whose names are slips of the pen are logged, as `qpsdk check` tells them, and one that
+    is not used.
     """
     log_chain = dispatcher.log_chain()
     log_chain.lend()
+    if host.settings.store and isinstance(host.store, MemoryStore):
+        log(LOGWARN, f"{host.configuration.path('store')}: not used: the store is in memory here")
     for slip in near_misses(host.configuration, host.asked):
         log(LOGWARN, str(slip))
     try:
@@ -167,7 +171,7 @@ def memory_host(
     """A host without sockets or threads, for plugins under test.
 
     Args:
-        config: The settings by name, or a config directory.
+        config: The settings by name, without `store`, or a config directory.
         connect: Reaches other servers, such as a fake's `connect`; without it there are none.
         clock: Seconds since the epoch, such as a `qpsdk.testing.Clock`.
         seed: Of its `random`, which is the same each time.
@@ -178,6 +182,12 @@ def memory_host(
     source = config if isinstance(config, Path) else {"me": "mx.example.com", **(config or {})}
     configuration = Config(source)
     settings = Settings.read(configuration)
+    if settings.store and not isinstance(config, Path):
+        raise ConfigError(
+            "a test's store is in memory: leave this setting out; another is lent by"
+            " qp = memory_host(...), and then qp.store = ...",
+            configuration.path("store"),
+        )
     spool = SpoolDirectory(settings.spool_dir, settings.spool_perms)
     if settings.spool_dir is not None:
         _ = spool.path  # a wrong one is reported now
