@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 Method = Callable[..., Any]
 _T = TypeVar("_T")
+_ParsedKey = tuple[str, Callable[[Iterator[str]], Any], bool]
 
 RECHECK: Final = 1.0
 """Seconds until the config directory is looked at again."""
@@ -153,8 +154,8 @@ class Host:
     _latest: Config = field(init=False, repr=False)
     _looked: float = field(init=False, repr=False)
     _told: str = field(init=False, repr=False)
-    _parsed: dict[tuple[str, Callable[[Iterator[str]], Any]], tuple[Config, list[str], Any]] = (
-        field(init=False, repr=False, default_factory=dict)
+    _parsed: dict[_ParsedKey, tuple[Config, list[str], Any]] = field(
+        init=False, repr=False, default_factory=dict
     )
 
     def __post_init__(self) -> None:
@@ -208,13 +209,18 @@ class Host:
             ConfigError: A value is wrong, with file and line, or the file cannot be read.
         """
         source = self._snapshot()
-        known = self._parsed.get((name, parse))
+        # What a client from before a change still asks for is kept beside the latest: a change that
+        # is wrong must not bring it back for all.
+        key = name, parse, source is self.configuration
+        known = self._parsed.get(key)
         if known is not None and known[0] is source and "config" not in self._hooks:
             kept: _T = known[2]
             return kept  # without a plugin in between, the files decide alone
         values = self.config(name)
+        latest = self._parsed.get((name, parse, True))
+        known = known or latest or self._parsed.get((name, parse, False))
         if known is not None and known[1] == values:
-            self._parsed[name, parse] = (source, values, known[2])
+            self._keep(key, (source, values, known[2]))
             return cast(_T, known[2])
         taken = 0
 
@@ -235,11 +241,14 @@ class Host:
             if known is None:
                 raise error from None
             log(LOGERROR, f"{error}; the values before this change stay in use")
-            result = known[2]
-        self._parsed[name, parse] = (source, values, result)
+            result = (latest or known)[2]
+        self._keep(key, (source, values, result))
+        return result
+
+    def _keep(self, key: _ParsedKey, found: tuple[Config, list[str], Any]) -> None:
+        self._parsed[key] = found
         if len(self._parsed) > MAX_PARSED:
             del self._parsed[next(iter(self._parsed))]
-        return result
 
     def _snapshot(self) -> Config:
         """The config of the connection that we are at work for; else the one of now."""

@@ -17,6 +17,7 @@ from qpsdk import (
     OK,
     AddressList,
     ConfigError,
+    Connection,
     LogLevel,
     Plugin,
     PluginError,
@@ -24,6 +25,7 @@ from qpsdk import (
 )
 from qpsdk.config import Config
 from qpsdk.host import MAX_PARSED
+from qpsdk.log import Scene, scene
 from qpsdk.plugin import PluginOptions, is_blocking, place, without_hook
 from qpsdk.testing.smtp import memory_host
 
@@ -123,6 +125,31 @@ def test_parse_config_keeps_what_was_right(caplog: pytest.LogCaptureFixture) -> 
     )
     host.configuration = Config({"sizes": "2"})
     assert host.parse_config("sizes", numbers) == (2,)
+
+
+def test_parse_config_of_a_client_from_before(caplog: pytest.LogCaptureFixture) -> None:
+    """One that still has older values gets those, and no wrong change makes them anybody else's."""
+    host = memory_host({"sizes": "1"})
+    early = Connection("c1")
+    early.config = host.configuration
+
+    def asked(connection: Connection | None = None) -> tuple[int, ...]:
+        scene.set(Scene(connection))
+        return host.parse_config("sizes", numbers)
+
+    def read() -> tuple[tuple[int, ...], tuple[int, ...]]:
+        return asked(early), asked()
+
+    assert read() == ((1,), (1,))
+    host.configuration = Config({"sizes": "2"})
+    assert read() == ((1,), (2,))
+    host.configuration = Config({"sizes": "x"})
+    late = Connection("c2")
+    late.config = host.configuration
+    assert [read(), read()] == [((1,), (2,))] * 2
+    assert len(caplog.records) == 1
+    host.configuration = Config({"sizes": "3"})
+    assert (*read(), asked(late)) == ((1,), (3,), (3,))
 
 
 def test_register_takes_no_words() -> None:
