@@ -14,6 +14,7 @@ from qpsdk import (
     LOGINFO,
     LOGWARN,
     OK,
+    AddressList,
     MemoryStore,
     Plugin,
     StoreError,
@@ -226,6 +227,72 @@ def test_the_store_is_away(smtp, log, clock) -> None:
 
 
 # --8<-- [end:store]
+
+
+# --8<-- [start:changed]
+class Listed(Plugin):
+    """Refuse mail for the addresses in config/gone."""
+
+    def register(self, qp):
+        self.parse_config("gone", AddressList)  # what is wrong in it is told at the start
+
+    def hook_rcpt(self, transaction, recipient, params):
+        if self.parse_config("gone", AddressList).find(recipient):
+            return DENY, "They no longer work here"
+        return DECLINED
+
+
+def test_a_changed_setting(smtp, log, clock, tmp_path):
+    """A change holds for who comes then, and a wrong one for nobody."""
+    gone = tmp_path / "gone"
+    gone.write_text("ann@example.com\n")
+    listed = plugin(Listed, qp=memory_host(tmp_path, clock=clock))
+    early = smtp(listed, Rest())
+    gone.write_text("ann@example.com\nbob@example.com\n")
+    clock.advance(1)
+    late = smtp(listed, Rest())
+    assert early.send("hi", recipients="bob@example.com").code == 250
+    assert late.send("hi", recipients="bob@example.com").code == 550
+    gone.write_text("ann@example.com\n(bob\n")
+    clock.advance(1)
+    later = smtp(listed, Rest())
+    assert later.send("hi", recipients="bob@example.com").code == 550
+    assert f"{gone}:2: " in log
+    assert "the values before this change stay in use" in log
+
+
+# --8<-- [end:changed]
+
+
+# --8<-- [start:reload]
+class Diary(Plugin):
+    """Write down who is sent mail."""
+
+    def register(self, qp, path):
+        self.file = Path(path).open("ab", buffering=0)
+
+    def hook_rcpt(self, transaction, recipient, params):
+        self.file.write(bytes(recipient) + b"\n")
+        return DECLINED
+
+    def shutdown(self):
+        self.file.close()
+
+
+def test_a_reload(smtp, tmp_path):
+    """Before and after a reload write to one file, and the one before is closed at its end."""
+    path = tmp_path / "diary"
+    before = plugin(Diary, path)
+    with smtp(before, Rest()) as early:
+        after = plugin(Diary, path)
+        late = smtp(after, Rest())
+        early.send("hi", recipients="ann@example.com")
+        late.send("hi", recipients="bob@example.com")
+    assert path.read_text() == "ann@example.com\nbob@example.com\n"
+    assert (before.file.closed, after.file.closed) == (True, False)
+
+
+# --8<-- [end:reload]
 
 
 # --8<-- [start:contract]
