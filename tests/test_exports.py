@@ -5,6 +5,8 @@ from types import ModuleType
 
 import pytest
 
+from qpsdk.loader import PluginLine, bundled_plugins, find
+
 PACKAGES = ["qpsdk", "qpsdk.qmqp", "qpsdk.testing", "qpsdk.server"]
 
 
@@ -53,3 +55,40 @@ def test_no_name_is_forgotten(package: ModuleType) -> None:
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
     assert public <= set(package.__all__)
+
+
+PLUGINS = {
+    "auth.auth_flat_file.AuthFlatFile": "auth_cram_md5 auth_login auth_plain",
+    "badmailfrom.BadMailFrom": "mail",
+    "badrcptto.BadRcptTo": "rcpt",
+    "count_unrecognized_commands.CountUnrecognizedCommands": "unrecognized_command",
+    "dnsbl.Dnsbl": "connect",
+    "earlytalker.EarlyTalker": "mail",
+    "greylisting.Greylisting": "data rcpt",
+    "headers.Headers": "data_post",
+    "logging.adaptive.Adaptive": "deny logging post_connection reset_transaction",
+    "logging.file.File": "logging",
+    "logging.syslog.Syslog": "logging",
+    "naughty.Naughty": "",
+    "queue.discard.Discard": "queue",
+    "queue.maildir.Maildir": "queue",
+    "queue.qmqp_forward.QMQPForward": "queue",
+    "queue.qmqp_forward_naive.NaiveQMQPForward": "queue",
+    "queue.smtp_forward.SMTPForward": "queue",
+    "quit_fortune.QuitFortune": "quit",
+    "ratelimit.Ratelimit": "",
+    "rcpt_ok.RcptOk": "rcpt",
+    "relay.Relay": "connect",
+    "tls.TLS": "ehlo unrecognized_command",
+}
+"""The classes that others may inherit from, and their methods named after hooks."""
+
+
+def test_bundled_plugins() -> None:
+    """What others may inherit from keeps its name and its methods."""
+    found = {}
+    for name in bundled_plugins():
+        plugin = find(PluginLine.parse(name), [])
+        hooks = [method.removeprefix("hook_") for method in dir(plugin) if method[:5] == "hook_"]
+        found[f"{plugin.__module__}.{plugin.__name__}"] = " ".join(hooks)
+    assert found == {f"qpsdk.plugins.{name}": hooks for name, hooks in PLUGINS.items()}
