@@ -3,6 +3,7 @@
 # As most who read the page would write it.
 
 import asyncio
+import re
 import socket
 import threading
 from contextlib import suppress
@@ -14,7 +15,18 @@ from urllib.request import urlopen
 
 import pytest
 
-from qpsdk import DECLINED, DENY, DENYSOFT, LOGERROR, Endpoint, Plugin, StreamError, blocking
+from qpsdk import (
+    DECLINED,
+    DENY,
+    DENYSOFT,
+    LOGERROR,
+    LOGWARN,
+    Endpoint,
+    Plugin,
+    PluginError,
+    StreamError,
+    blocking,
+)
 from qpsdk.server.stream import connect
 from qpsdk.testing import (
     PluginContract,
@@ -24,6 +36,7 @@ from qpsdk.testing import (
     pipe,
     plugin,
     run,
+    transaction,
 )
 
 
@@ -191,6 +204,152 @@ def test_over_sockets():
         assert_answer(await ask(over_sockets, "rcpt"), DENYSOFT)  # nobody listens any more
 
     asyncio.run(main())
+
+
+# --8<-- [start:clamd]
+class Clamd(Plugin):
+    """Refuse messages in which clamd finds something."""
+
+    def register(self, qp, server, *, wait="20", max_size="25000000", if_away="denysoft"):
+        self.server = Endpoint.parse(server)
+        self.wait = float(wait)
+        self.max_size = int(max_size)
+        if if_away not in ("denysoft", "pass"):
+            raise ValueError(f"if_away={if_away}: write denysoft or pass")
+        self.passes = if_away == "pass"
+
+    async def hook_data_post(self, transaction):
+        if transaction.message_size() > self.max_size:
+            self.log(LOGWARN, "passes unseen, it is larger than", self.max_size)
+            return DECLINED
+        try:
+            found = await self.scan(transaction)
+        except StreamError as error:
+            self.log(LOGERROR, f"{self.server}: {error}")
+            if self.passes:
+                return DECLINED
+            return DENYSOFT, "We cannot look through this message now, try again later"
+        return (DENY, f"We do not take this: {found}") if found else DECLINED
+
+    async def scan(self, transaction):
+        """Stream the message, each block behind its length; the name of what is found, or ""."""
+        stream = await self.qp.connect(
+            self.server,
+            connect_timeout=self.wait,
+            io_timeout=self.wait,
+            session_timeout=self.wait,
+        )
+        try:
+            stream.write(b"zINSTREAM\0")
+            for block in transaction.message_blocks():
+                stream.writelines([len(block).to_bytes(4), block])
+                await stream.drain(until_input=True)  # no more than it takes is held in memory
+                if stream.input_waiting:
+                    break  # it has heard enough: the message is too large for it
+            stream.write(bytes(4))
+            answer = b""
+            while not answer.endswith(b"\0"):
+                block = await stream.read()
+                if not block:
+                    raise StreamError("closed in the midst of its answer")
+                answer += block
+                if len(answer) > 1000:
+                    raise StreamError("its answer is too long")
+        finally:
+            stream.abort()
+        if answer == b"stream: OK\0":
+            return ""
+        if (match := re.fullmatch(rb"stream: (.+) FOUND\0", answer)) is None:
+            raise StreamError(f"answered {answer!r}")
+        return match[1].decode("ascii", "replace")
+
+
+# --8<-- [end:clamd]
+
+
+# --8<-- [start:fake-clamd]
+class FakeClamd(FakeDirectory):
+    """Finds the word eicar, and takes so many bytes; or answers as it is told."""
+
+    takes = 100_000_000
+
+    async def serve(self, stream):
+        unread = b""
+
+        async def exactly(count):
+            nonlocal unread
+            while len(unread) < count:
+                if not (block := await stream.read()):
+                    raise StreamError("the plugin has gone")
+                unread += block
+            data, unread = unread[:count], unread[count:]
+            return data
+
+        with suppress(StreamError):
+            assert await exactly(10) == b"zINSTREAM\0"
+            size, answer = 0, b"stream: OK\0"
+            while length := int.from_bytes(await exactly(4)):
+                size += length
+                if size > self.takes:
+                    answer = b"INSTREAM size limit exceeded. ERROR\0"
+                    break
+                if b"eicar" in await exactly(length):
+                    answer = b"stream: Eicar-Test FOUND\0"
+            stream.write(answer if self.answer is None else self.answer)
+            await stream.finish()
+
+
+def clamd(fake, **options):
+    """The plugin, before this clamd."""
+    return plugin(Clamd, "unix:/run/clamd", qp=memory_host(connect=fake.connect), **options)
+
+
+def test_what_clamd_finds():
+    """A message in which something is found is refused, with its name."""
+    bad = transaction("Subject: hello\n\neicar\n")
+    assert_answer(run(ask(clamd(FakeClamd()), "data_post", transaction=bad)), DENY, match="Eicar")
+    assert_answer(run(ask(clamd(FakeClamd()), "data_post")), DECLINED)
+
+
+@pytest.mark.parametrize("answer", [b"", b"stream: OK", b"x ERROR\0", b"x" * 2000])
+@pytest.mark.parametrize(("if_away", "expected"), [("denysoft", DENYSOFT), ("pass", DECLINED)])
+def test_clamd_that_fails(answer, if_away, expected, log):
+    """What becomes of a message that was not looked through, its line says, and the log why."""
+    failing = clamd(FakeClamd(answer), if_away=if_away)
+    assert_answer(run(ask(failing, "data_post")), expected)
+    assert "unix:/run/clamd: " in log
+
+
+# --8<-- [end:fake-clamd]
+
+
+@pytest.mark.parametrize("size", [100_000, 1_000_000])
+def test_too_large_for_clamd(size, log):
+    """Clamd's own limit ends the sending, and is told in its words; ours does not ask it."""
+    fake = FakeClamd()
+    fake.takes = 50_000
+    large = transaction(b"Subject: large\n\n" + b"x" * size)
+    assert_answer(run(ask(clamd(fake), "data_post", transaction=large)), DENYSOFT)
+    assert "answered b'INSTREAM size limit exceeded. ERROR\\x00'" in log
+    small = clamd(fake, max_size=50_000)
+    assert_answer(run(ask(small, "data_post", transaction=large)), DECLINED)
+    assert "passes unseen, it is larger than 50000" in log
+
+
+def test_options_of_clamd():
+    """What cannot be meant is told with what can."""
+    with pytest.raises(PluginError, match="if_away=reject: write denysoft or pass"):
+        clamd(FakeClamd(), if_away="reject")
+
+
+def test_clamd_is_sent_large_messages_in_blocks():
+    """A message of 50 MB takes little memory."""
+
+    class Contract(PluginContract):
+        plugin = Clamd, "unix:/run/clamd", "max_size=100000000"
+        fake = FakeClamd
+
+    Contract().test_large_message()
 
 
 # --8<-- [start:http]
