@@ -15,6 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
+# --8<-- [start:imports]
 from qpsdk import (
     DECLINED,
     DENY,
@@ -23,11 +24,15 @@ from qpsdk import (
     LOGWARN,
     Endpoint,
     Plugin,
-    PluginError,
     StreamError,
     blocking,
 )
+
+# --8<-- [end:imports]
+from qpsdk.errors import SetupError
 from qpsdk.server.stream import connect
+
+# --8<-- [start:test-imports]
 from qpsdk.testing import (
     PluginContract,
     ask,
@@ -38,6 +43,8 @@ from qpsdk.testing import (
     run,
     transaction,
 )
+
+# --8<-- [end:test-imports]
 
 
 # --8<-- [start:plugin]
@@ -338,7 +345,7 @@ def test_too_large_for_clamd(size, log):
 
 def test_options_of_clamd():
     """What cannot be meant is told with what can."""
-    with pytest.raises(PluginError, match="if_away=reject: write denysoft or pass"):
+    with pytest.raises(SetupError, match="if_away=reject: write denysoft or pass"):
         clamd(FakeClamd(), if_away="reject")
 
 

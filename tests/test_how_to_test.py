@@ -2,6 +2,7 @@
 # mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
 # As most who read the page would write it.
 
+# --8<-- [start:imports]
 import asyncio
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,6 +23,8 @@ from qpsdk import (
 )
 from qpsdk.testing import PluginContract, ask, assert_answer, memory_host, plugin, run
 
+# --8<-- [end:imports]
+
 
 # --8<-- [start:plugin]
 class Gone(Plugin):
@@ -34,9 +37,6 @@ class Gone(Plugin):
         return DECLINED
 
 
-# --8<-- [end:plugin]
-
-
 class Rest(Plugin):
     """Takes every recipient and every message."""
 
@@ -45,6 +45,9 @@ class Rest(Plugin):
 
     def hook_queue(self, transaction):
         return OK
+
+
+# --8<-- [end:plugin]
 
 
 # --8<-- [start:hook]
