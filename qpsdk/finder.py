@@ -126,7 +126,7 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
         with _importing(target):
             return _checked(getattr(importlib.import_module(module_name), class_name), target)
     known = [*(n for at in directories for n in _names(at)), *bundled_plugins(), *installed]
-    near = get_close_matches(name, known, 1)
+    near = get_close_matches(name, [n for n in known if n != name], 1)  # a link that leads nowhere
     own = "" if directories else "; name the folder of one of your own in config/plugin_dirs"
     raise UnknownPluginError(
         f"{target}: no such plugin"
@@ -237,7 +237,8 @@ def what_and_where(error: BaseException) -> str:
         if not frame.filename.startswith(_IMPORTERS)
         and (frame.filename.startswith(_PLUGINS) or not frame.filename.startswith(_PACKAGE))
     ]
-    return f"{type(error).__name__}: {text_of(error)}{lines[-1] if lines else ''}"
+    told = f"{type(error).__name__}: {text_of(error)}".removesuffix(": ")
+    return told + (lines[-1] if lines else "")
 
 
 def _only_plugin(module: ModuleType, path: Path) -> type[Plugin]:

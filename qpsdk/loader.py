@@ -13,7 +13,7 @@ from qpsdk.dispatcher import Dispatcher
 from qpsdk.errors import ConfigError, PluginError, SetupError
 from qpsdk.finder import PluginLine, find, plugin_directories, what_and_where
 from qpsdk.host import Host
-from qpsdk.log import Scene, log, scene
+from qpsdk.log import Scene, log, scene, text_of
 from qpsdk.plugin import LINE_OPTIONS, Plugin, PluginOptions, bound_signature, place, without_hook
 
 ASKED_BY_HOST: Final = ("config", "user_config")
@@ -139,7 +139,8 @@ def register(plugin: Plugin, host: Host, words: tuple[str, ...], options: dict[s
     except (PluginError, ConfigError):
         raise
     except ValueError as error:  # how a plugin says that an argument is wrong
-        raise PluginError(f"{plugin.name}: {error}") from error
+        told = text_of(error) or f"failed in register(): {what_and_where(error)}"
+        raise PluginError(f"{plugin.name}: {told}") from error
     except (Exception, SystemExit) as error:
         raise PluginError(
             f"{plugin.name}: failed in register(): {what_and_where(error)}"

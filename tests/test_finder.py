@@ -276,6 +276,12 @@ def test_a_name_that_is_too_long(directory: str, folder: Path) -> None:
         find(PluginLine.parse("x" * 300), [Path(directory)])
 
 
+def test_link_that_leads_nowhere(folder: Path) -> None:
+    """A file that is not there is not what was meant in its own place."""
+    (folder / "away.py").symlink_to("nowhere.py")
+    assert "away: no such plugin (looked for: plugins/away.py, " in refusal("away")
+
+
 def test_nothing_near() -> None:
     """Where nothing is near, nothing is proposed; a folder that is not there is no error."""
     with pytest.raises(PluginError) as error:

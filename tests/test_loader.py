@@ -178,6 +178,7 @@ def test_arguments_not_taken(parameters: str, words: str, text: str, folder: Pat
         ("raise ValueError('write a number')", "x: write a number"),
         ("raise qpsdk.PluginError('not like this')", "not like this"),
         ("1 / 0", "x: failed in register(): ZeroDivisionError: division by zero (FOLDER/x.py:4)"),
+        ("raise ValueError", "x: failed in register(): ValueError (FOLDER/x.py:4)"),
         (
             "raise type('Odd', (Exception,), {'__str__': None})",
             "x: failed in register(): Odd: <qpsdk_plugin/x.Odd object at 0x> (FOLDER/x.py:4)",
