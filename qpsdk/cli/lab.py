@@ -1,7 +1,7 @@
 """`qpsdk lab` and `qpsdk fake-qmqp`: things to watch."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,6 +11,9 @@ from qpsdk.config import Config
 from qpsdk.errors import SetupError
 from qpsdk.settings import Settings
 from qpsdk.stream import Endpoint
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @app.command()
@@ -34,8 +37,6 @@ def fake_qmqp(
     cut_reply(BYTES); close_at(OFFSET), no_reply, rst, silence, stall, refuse. Replies take at=,
     delay=, drip=, cut= and rst=true, such as: defer(busy, at=100).
     """
-    from rich.console import Console
-
     from qpsdk.lab import rooms
     from qpsdk.testing.qmqp_profiles import PROFILES
     from qpsdk.testing.qmqp_script import parse
@@ -80,8 +81,6 @@ def lab_(
     With --config, it is a host of yours beside a fake server: whether it forwards there, its
     plugins say. --demo has a host, and ports, of its own.
     """
-    from rich.console import Console
-
     from qpsdk import log
     from qpsdk.lab import rooms
 
@@ -103,8 +102,10 @@ def lab_(
         rooms.run(endpoints, _endpoint(qmqp), console, configuration, served)
 
 
-def _console() -> Console:
+def _console() -> "Console":
     """Where what is shown is shown as it is: brackets may be those of an address or a path."""
+    from rich.console import Console
+
     return Console(highlight=False, soft_wrap=True, markup=False, emoji=False)
 
 
