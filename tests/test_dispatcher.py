@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -510,10 +511,9 @@ def test_called_off() -> None:
         assert not work.called_off  # nothing was at work
         plugin.options.timeout = None
         dispatcher = Dispatcher([plugin, Says("b", OK)], asyncio.to_thread)
-        asyncio.get_running_loop().call_later(SOON, work.call_off)
+        plugin.on_begin = lambda: asyncio.get_running_loop().call_soon(work.call_off)
         with pytest.raises(asyncio.CancelledError):
             await dispatcher.run("mail", transaction, (transaction, "sender", "params"), work)
-        await asyncio.sleep(0)
         assert plugin.cancelled
         assert transaction.answers == []
 
@@ -563,11 +563,13 @@ class Sleeps(Plugin):
         super().__init__()
         self.options.timeout = SOON
         self.cancelled = False
+        self.on_begin: Callable[[], object] = lambda: None
         self._hand_over = hand_over
         self._seconds = seconds
         self.register_hook(hook, self.sleep)
 
     async def sleep(self, transaction: Transaction, *arguments: Any) -> Any:
+        self.on_begin()
         if self._hand_over:
             transaction.hand_over()
         try:

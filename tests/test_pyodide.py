@@ -85,9 +85,13 @@ LEFT_OUT: Final = {
         "tests/test_hooks.py::test_every_hook_of_a_bundled_plugin_has_an_example",
     ],
     "its timers are the browser's: too coarse for milliseconds": [
-        "tests/test_testing_fake_qmqp.py::test_drip",
         # Two that are due in the same moment do not come in the same turn.
         "tests/test_dispatcher.py::test_own_time_limit_in_the_same_moment",
+        # One that is due comes before what was to be done at once: on a busy machine a limit of
+        # milliseconds is over before the first step of what it limits.
+        "tests/test_dispatcher.py::test_over_its_time_limit",
+        "tests/test_dispatcher.py::test_no_time_limit_once_handed_over",
+        "tests/test_dispatcher.py::test_hand_over_after_the_time_limit",
     ],
 }
 """Tests that cannot pass there, by the reason; of a parametrized one, its beginning."""

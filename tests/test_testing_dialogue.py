@@ -53,8 +53,18 @@ class Hangs(Plugin):
 
 def held(text: str, path: Path = Path("sample.smtp")) -> str:
     """What is said of the only transcript in a text; nothing if it is right."""
-    (transcript,) = parse(text, path)
-    return str(asyncio.run(asyncio.wait_for(run(transcript), 30)))
+    return held_at_once(text, path=path)[0]
+
+
+def held_at_once(*texts: str, path: Path = Path("sample.smtp")) -> list[str]:
+    """The same for several texts, which wait side by side."""
+
+    async def main() -> list[str]:
+        return [str(told) for told in await asyncio.gather(*map(run, transcripts))]
+
+    transcripts = [transcript for text in texts for transcript in parse(text, path)]
+    assert len(transcripts) == len(texts)
+    return asyncio.run(asyncio.wait_for(main(), 30))
 
 
 def updated(text: str) -> str:
@@ -159,18 +169,19 @@ def test_reply_that_nobody_expects(over: str) -> None:
 @OVER
 def test_reply_that_does_not_come(over: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that says nothing is waited for, but not for long."""
-    monkeypatch.setattr(dialogue, "WAIT", 0.05)
-    text = f"over: {over}\n{GREETING}C: NOOP\nS: 250 *\nS: 250 *\n"
-    assert held(text).startswith(
-        "sample.smtp:5: nothing more came for 0.05 s (- expected, + came)\n"
+    monkeypatch.setattr(dialogue, "WAIT", 1.5)
+    begin = f"over: {over}\n{GREETING}"
+    second, first, end, last = held_at_once(
+        f"{begin}C: NOOP\nS: 250 *\nS: 250 *\n",
+        f"plugin: {HERE}.Hangs\n{begin}C: NOOP\nS: 250 *\n",
+        f"{begin}S: <closes>\n",
+        f"plugin: {HERE}.Hangs\n{begin}C: NOOP\n",
     )
-    assert held(text).endswith(" S: 250 *\n-S: 250 *")
-    text = f"plugin: {HERE}.Hangs\nover: {over}\n{GREETING}C: NOOP\nS: 250 *\n"
-    assert held(text).startswith("sample.smtp:5: nothing came for 0.05 s")
-    text = f"over: {over}\n{GREETING}S: <closes>\n"
-    assert held(text).startswith("sample.smtp:3: nothing more came for 0.05 s")
-    text = f"plugin: {HERE}.Hangs\nover: {over}\n{GREETING}C: NOOP\n"
-    assert held(text).startswith("sample.smtp:4: nothing came for 0.05 s")
+    assert second.startswith("sample.smtp:5: nothing more came for 1.5 s (- expected, + came)\n")
+    assert second.endswith(" S: 250 *\n-S: 250 *")
+    assert first.startswith("sample.smtp:5: nothing came for 1.5 s")
+    assert end.startswith("sample.smtp:3: nothing more came for 1.5 s")
+    assert last.startswith("sample.smtp:4: nothing came for 1.5 s")
 
 
 @OVER
@@ -201,9 +212,9 @@ def test_log() -> None:
 
 def test_log_without_the_line(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the log has no such line, what it has instead is shown."""
-    monkeypatch.setattr(dialogue, "WAIT", 0.05)
+    monkeypatch.setattr(dialogue, "WAIT", 1.5)
     told = held(f"{GREETING}C: NOOP\nS: 250 *\nL: LOGINFO connection from me\n")
-    assert told.startswith("sample.smtp:4: the log has had no such line for 0.05 s")
+    assert told.startswith("sample.smtp:4: the log has had no such line for 1.5 s")
     assert "-L: LOGINFO connection from me\n+L: LOGINFO connection from 192.0.2.1" in told
 
 

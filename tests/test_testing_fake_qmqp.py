@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,30 +52,33 @@ class Seen(list[bytes]):
     end = ""
 
 
+async def soon(condition: Callable[[], bool]) -> bool:
+    """Whether it holds once everybody has had enough turns: in memory nothing takes time."""
+    for _ in range(100):
+        if condition():
+            return True
+        await asyncio.sleep(0)
+    return False
+
+
 async def send(fake: FakeQMQPServer, data: bytes = GOOD) -> Seen:
     """Send bytes on a connection of their own, and see what comes."""
     stream = await fake.connect(ANYWHERE, **LIMITS)
     stream.write(data)
     seen = Seen()
     try:
-        while True:
-            async with asyncio.timeout(0.5):  # a busy machine may pause us
-                piece = await stream.read()
+        while await soon(lambda: stream.input_waiting):
+            piece = await stream.read()
             if not piece:
-                break
+                return seen
             seen.append(piece)
     except StreamError as error:
         seen.end = str(error)
-    except TimeoutError:
-        try:
-            async with asyncio.timeout(0.2):
-                stream.write(b"x" * 100_000)
-                await stream.drain()
-            seen.end = SILENT
-        except TimeoutError:
-            seen.end = STALLED
-        stream.abort()
-        await asyncio.sleep(0)
+        return seen
+    stream.write(b"x" * 100_000)
+    seen.end = SILENT if await soon(lambda: not stream.full) else STALLED
+    stream.abort()
+    await asyncio.sleep(0)
     return seen
 
 
@@ -154,7 +158,8 @@ def test_drip() -> None:
 
     async def sleep(seconds: float) -> None:
         naps.append(seconds)
-        await asyncio.sleep(0.001)
+        for _ in range(3):  # turns of the client, in which it reads the byte before
+            await asyncio.sleep(0)
 
     seen, conversation, _ = run(drip(1, delay=7.0), sleep=sleep)
     assert seen == [OK[at : at + 1] for at in range(len(OK))]
@@ -278,9 +283,9 @@ def test_a_client_that_resets() -> None:
         fake = FakeQMQPServer(seen.append)
         stream = await fake.connect(ANYWHERE, **LIMITS)
         stream.write(GOOD[:10])
-        await asyncio.sleep(0.01)
+        await stream.flush()  # it has been read
         stream.abort()
-        await asyncio.sleep(0.01)
+        assert await soon(lambda: bool(fake.discarded))
         (conversation,) = fake.discarded
         assert (conversation.raw, conversation.fault) == (GOOD[:10], RESET)
         assert fake.failures == [RESET]
@@ -373,9 +378,11 @@ def test_time_limit_of_a_write() -> None:
     async def main() -> None:
         fake = FakeQMQPServer()
         fake.script(stall(at=10))
-        stream = await fake.connect(ANYWHERE, connect_timeout=5.0, io_timeout=0.02)
+        stream = await fake.connect(ANYWHERE, **LIMITS)
+        assert isinstance(stream, MemoryStream)
         stream.write(GOOD)
         await stream.flush()  # as much as the server reads
+        stream.set_timeouts(0.02, None)
         stream.write(b"x" * 100_000)
         with pytest.raises(StreamTimeoutError, match=r"no progress for 0\.02 s"):
             await stream.drain()
@@ -385,18 +392,30 @@ def test_time_limit_of_a_write() -> None:
     asyncio.run(main())
 
 
-def test_a_drip_keeps_a_connection_alive() -> None:
+def test_a_drip_keeps_a_connection_alive(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each byte begins the time limit anew; that of the whole session ends it all the same."""
 
     async def main() -> None:
-        fake = FakeQMQPServer()
-        fake.script(drip(delay=0.03))
+        loop = asyncio.get_running_loop()
+        real, passed = loop.time, 0.0
+        monkeypatch.setattr(loop, "time", lambda: real() + passed)
+
+        async def sleep(seconds: float) -> None:
+            nonlocal passed
+            passed += seconds
+            for _ in range(3):  # turns of the client, in which it reads the byte before
+                await asyncio.sleep(0)
+            if passed > 20 * seconds:
+                await asyncio.Event().wait()
+
+        fake = FakeQMQPServer(sleep=sleep)
+        fake.script(drip(delay=60.0))
         stream = await fake.connect(
-            ANYWHERE, connect_timeout=5.0, io_timeout=0.5, session_timeout=9.0
+            ANYWHERE, connect_timeout=5.0, io_timeout=100.0, session_timeout=3600.0
         )
         assert isinstance(stream, MemoryStream)
         stream.write(GOOD)
-        came = [await stream.read() for _ in range(20)]  # more than half a second of them
+        came = [await stream.read() for _ in range(20)]  # 20 minutes of them
         assert b"".join(came) == b"24:Kfake, nothing is"
         stream.set_timeouts(5.0, 0.01)
         with pytest.raises(StreamTimeoutError, match="the time for the whole session is over"):
