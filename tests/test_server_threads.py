@@ -73,10 +73,14 @@ def test_threads_are_used_again() -> None:
     names: set[int] = set()
 
     async def main() -> None:
-        threads = Threads(100, idle=SOON)
+        threads = Threads(100, idle=LONG)
         for _ in range(20):
             names.add(await threads.run(threading.get_ident))
-        assert len(names) < 10  # the result is told a moment before the thread is free again
+            while not threads._free:  # the result is told a moment before
+                await asyncio.sleep(0.001)
+        assert len(names) == 1
+        threads._idle = SOON
+        await threads.run(int)
         while threads._threads:
             await asyncio.sleep(0.01)
         assert await threads.run(int) == 0
@@ -89,15 +93,17 @@ def test_all_are_busy() -> None:
     release, ran = threading.Event(), threading.Event()
 
     async def main() -> None:
-        threads = Threads(1, patience=SOON)
+        threads = Threads(1)
         hangs = asyncio.create_task(threads.run(release.wait, LONG))
         await asyncio.sleep(0)
+        threads._patience = SOON
         text = r"^no thread was free within 0\.05 s: all 1 are busy$"
         with pytest.raises(BusyError, match=text):
             await threads.run(ran.set)
-        assert not threads._jobs
+        threads._patience = LONG
         release.set()
         assert await hangs
+        assert not threads._jobs
         assert await threads.run(ran.is_set) is False
 
     run(main)
@@ -116,6 +122,7 @@ def test_the_system_has_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
             patched.setattr("qpsdk.server.threads.Thread", Fails)
             with pytest.raises(BusyError):
                 await threads.run(int)
+        threads._patience = LONG
         assert (threads._threads, len(threads._jobs)) == (0, 0)
         assert await threads.run(int) == 0
 

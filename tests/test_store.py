@@ -495,8 +495,10 @@ def test_sqlite_cannot_be_used(
 # Redis
 
 
-def test_redis_away(caplog: pytest.LogCaptureFixture) -> None:
+def test_redis_away(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without its server the store fails at once, says so at the start, and comes back with it."""
+    monkeypatch.setattr("qpsdk.server.redis.TIME_LIMIT", 60.0)
+    monkeypatch.setattr("qpsdk.server.redis.REST", 60.0)
     with redis_server() as server:
 
         async def main() -> None:
@@ -511,7 +513,7 @@ def test_redis_away(caplog: pytest.LogCaptureFixture) -> None:
                 await store.get(b"a")
             with pytest.raises(StoreError, match="socket has just failed"):
                 await store.increment(b"a", 60)
-            assert time.monotonic() - started < 1.0
+            assert time.monotonic() - started < 15.0
             await store.open()
             await store.close()
 
@@ -539,15 +541,17 @@ def test_redis_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_redis_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that says nothing is a failure in time, and then is left alone for a while."""
-    monkeypatch.setattr("qpsdk.server.redis.TIME_LIMIT", 0.2)
+    monkeypatch.setattr("qpsdk.server.redis.REST", 60.0)
     with redis_server() as server:
 
         async def main() -> None:
             store = RedisStore(server.url)
             await store.set(b"a", b"1", 60)
             os.kill(server.process.pid, signal.SIGSTOP)
-            with pytest.raises(StoreError, match=r"socket: no answer within 0\.2 s"):
-                await store.get(b"a")
+            with monkeypatch.context() as patched:
+                patched.setattr("qpsdk.server.redis.TIME_LIMIT", 0.2)
+                with pytest.raises(StoreError, match=r"socket: no answer within 0\.2 s"):
+                    await store.get(b"a")
             with pytest.raises(StoreError, match="socket has just failed"):
                 await store.get(b"a")
             os.kill(server.process.pid, signal.SIGCONT)
