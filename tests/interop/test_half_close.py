@@ -1,6 +1,7 @@
 """A client that has ended its side still gets what it asked for (EOF is not "gone")."""
 
 import socket
+import threading
 import time
 from pathlib import Path
 
@@ -99,20 +100,23 @@ def test_half_close_inside_the_message(host: RunningHost, fake: FakeServer) -> N
 
 def test_a_reset_while_the_queue_plugin_works(tmp_path: Path, scripted: ScriptedServer) -> None:
     """The client vanishes after the package left: its outcome is waited for, and logged."""
+    gone = threading.Event()
 
     def slow(connection: socket.socket) -> None:
         scripted.package(connection)
-        time.sleep(0.5)
+        assert gone.wait(PATIENCE)
         connection.sendall(b"5:Kslow,")
 
     scripted.script = slow
     with running_host(tmp_path, scripted.address, loglevel="LOGNOTICE") as host:
         client = host.connect(greeted=False)
         client.send(COMMANDS + wire(MESSAGE) + b".\r\n")
-        time.sleep(0.2)
+        assert eventually(lambda: scripted.packages == 1)
+        with_it = host.descriptors()
         client.reset()
-        time.sleep(0.6)
-        log = host.log()
-        assert "250 2.0.0 slow; the client was gone and could not be told" in log
-        assert "LOGCRIT" not in log
+        assert eventually(lambda: host.descriptors() < with_it)
+        gone.set()
+        told = "250 2.0.0 slow; the client was gone and could not be told"
+        assert eventually(lambda: told in host.log()), host.log()
+        assert "LOGCRIT" not in host.log()
         assert eventually(lambda: not host.spooled())

@@ -1,5 +1,7 @@
 """What the config allows a client, and what it does to a message."""
 
+import re
+import select
 import socket
 import threading
 import time
@@ -99,62 +101,58 @@ def test_bare_newline_reject(tmp_path: Path, fake: FakeServer) -> None:
     assert without_received(fake.take().message) == b"Subject: good\n\n"
 
 
-@pytest.mark.parametrize("step", ["greeted", "ehlo", "data"])
-def test_a_silent_client_times_out(tmp_path: Path, fake: FakeServer, step: str) -> None:
-    """After `timeout` seconds of silence the client is sent away, and its spool file is gone."""
-    with running_host(tmp_path, fake.address, timeout="1", size_threshold="0") as host:
-        with host.connect() as client:
-            if step != "greeted":
-                client.hello()
-            if step == "data":
-                client.begin()
-                client.send(b"Subject: x\r\n\r\nbody\r\n")
+def test_a_silent_client_times_out(tmp_path: Path, fake: FakeServer) -> None:
+    """After `timeout` seconds of silence a client is sent away, and its spool file is gone.
+
+    That limit is for silence: without a lowest rate, who trickles has all the time it needs.
+    """
+    with running_host(
+        tmp_path, fake.address, timeout="3", min_data_rate="0", size_threshold="0"
+    ) as host:
+        with host.connect() as slow:
+            slow.hello()
+            slow.begin()
+            slow.send(b"Subject: slow\r\n\r\n")
             started = time.monotonic()
-            told = b"4.4.2 mx.example.com You said nothing for too long"
-            assert client.rest() == [(421, told)]
-            assert 0.5 < time.monotonic() - started < 4
+            with host.connect() as greeted, host.connect() as hailed, host.connect() as half:
+                hailed.hello()
+                half.hello()
+                half.begin()
+                half.send(b"Subject: x\r\n\r\nbody\r\n")
+                for client in (greeted, hailed, half):
+                    while not says(client):
+                        slow.send(b"x")
+                    assert time.monotonic() - started > 2.9
+                    told = b"4.4.2 mx.example.com You said nothing for too long"
+                    assert client.rest() == [(421, told)]
+            assert eventually(lambda: len(host.spooled()) == 1)
+            assert slow.ask(b"\r\n.").code == 250
         assert eventually(lambda: not host.spooled())
         assert "LOGCRIT" not in host.log()
-    assert fake.messages == []
+    message = without_received(fake.take().message)
+    assert re.fullmatch(rb"Subject: slow\n\nx{10,}\n", message)
 
 
-def test_a_slow_client_does_not_time_out(tmp_path: Path, fake: FakeServer) -> None:
-    """That limit is for silence: without a lowest rate, who trickles has all the time it needs."""
-    message = b"Subject: slow\r\n\r\nbody\r\n.\r\n"
-    with (
-        running_host(tmp_path, fake.address, timeout="1", min_data_rate="0") as host,
-        host.connect() as client,
-    ):
-        client.hello()
-        client.begin()
-        for byte in message:
-            client.send(bytes([byte]))
-            time.sleep(0.06)
-        assert client.reply().code == 250
-    assert without_received(fake.take().message) == b"Subject: slow\n\nbody\n"
+def says(client: Client, within: float = 0.1) -> bool:
+    """Whether the host says something to a client, or closes, in so many seconds."""
+    return bool(select.select([client.socket], [], [], within)[0])
 
 
 @pytest.mark.parametrize("step", ["greeted", "data"])
 def test_slow_loris(tmp_path: Path, fake: FakeServer, step: str) -> None:
     """A client that sends a byte now and then, command or message, is sent away in time."""
     with running_host(
-        tmp_path, fake.address, timeout="1", loglevel="LOGNOTICE", size_threshold="0"
+        tmp_path, fake.address, timeout="2", loglevel="LOGNOTICE", size_threshold="0"
     ) as host:
         with host.connect() as client:
             if step == "data":
                 client.hello()
                 client.begin()
-            started = time.monotonic()
-            for _ in range(40):
-                time.sleep(0.1)
-                try:
-                    client.send(b"x")
-                except ConnectionError:
-                    break
+            while not says(client):
+                client.send(b"x")
             (answer,) = client.rest()
         told = "4.4.2 mx.example.com You send too slowly"
         assert (answer.code, answer.text) == (421, told.encode())
-        assert time.monotonic() - started < 6
         assert eventually(lambda: not host.spooled())
         assert f"sent away: 421 {told}" in host.log()
     assert fake.messages == []
@@ -163,12 +161,12 @@ def test_slow_loris(tmp_path: Path, fake: FakeServer, step: str) -> None:
 def test_a_connection_that_lasts(tmp_path: Path, fake: FakeServer) -> None:
     """After session_timeout a client that still has mail is asked to connect again."""
     with (
-        running_host(tmp_path, fake.address, session_timeout="1", loglevel="LOGNOTICE") as host,
+        running_host(tmp_path, fake.address, session_timeout="2", loglevel="LOGNOTICE") as host,
         host.connect() as client,
     ):
         client.hello()
         assert client.deliver(b"Subject: one\n\n").code == 250
-        time.sleep(1.1)
+        time.sleep(2.1)
         answer = client.ask(b"MAIL FROM:<sender@example.org>")
         told = "4.3.2 mx.example.com This connection has lasted too long"
         assert (answer.code, answer.text) == (421, told.encode())
@@ -254,7 +252,7 @@ def test_max_forwards(tmp_path: Path, scripted: ScriptedServer) -> None:
         other.socket.settimeout(0.5)
         with pytest.raises(TimeoutError):
             other.socket.sendall(b"NOOP\r\n" * 10_000_000)
-        assert host.memory("VmRSS") - before < 2_000
+        assert host.memory("VmRSS") - before < 8_000
         other.socket.settimeout(PATIENCE)
         go_on.set()
         assert [client.reply().code for client in (one, other)] == [250, 250]

@@ -82,7 +82,8 @@ def test_json(tmp_path: Path, fake: FakeServer) -> None:
     assert refused["remote_ip"] == "127.0.0.1"
     assert refused["level"] == "LOGDEBUG"
     assert "forged" in refused["text"]
-    assert lines[-1]["text"].startswith("stopping;")
+    # The end of the connection may be told after it.
+    assert any(line["text"].startswith("stopping;") for line in lines[-3:])
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")

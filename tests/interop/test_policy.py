@@ -1,5 +1,6 @@
 """The policy plugins in a real host: over sockets, with threads."""
 
+import signal
 from pathlib import Path
 
 from tests.interop.rig import FakeServer, running_host
@@ -25,8 +26,11 @@ def test_in_a_host(tmp_path: Path) -> None:
     with FakeServer() as qmqp:
         plugins = PLUGINS.format(*qmqp.address)
         with running_host(tmp_path, qmqp.address, **settings, plugins=plugins) as host:
+            # Stopped, so that it finds client and command at once, and not one after the other.
+            host.signal(signal.SIGSTOP)
             with host.connect(greeted=False) as client:
                 client.send(b"HELO client.example\r\n")
+                host.signal(signal.SIGCONT)
                 assert client.rest() == [(550, b"You have started to speak before the greeting")]
 
             with host.connect() as client:

@@ -256,6 +256,7 @@ global
 defaults
     mode tcp
     timeout connect 5s
+    timeout check 10s
     timeout client 60s
     timeout server 60s
 frontend smtp
@@ -263,7 +264,8 @@ frontend smtp
     default_backend hosts
 backend hosts
     option smtpchk EHLO haproxy.example.com
-    server one {at} {send} check check-send-proxy inter 100ms fall 1 rise 1
+    default-server inter 10s fastinter 100ms downinter 100ms fall 1 rise 1
+    server one {at} {send} check check-send-proxy
 """
 
 

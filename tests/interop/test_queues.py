@@ -212,7 +212,7 @@ def test_load(tmp_path: Path, smtp_sink: SMTPSink, options: tuple[str, ...]) -> 
     with host_with(tmp_path, f"queue/smtp_forward 127.0.0.1 {smtp_sink.address[1]}") as host:
         done = _source(host, "-s", "20", *options)
         assert (done.returncode, done.stderr, host.log()) == (0, "", "")
-        assert host.spooled() == []
+        assert eventually(lambda: not host.spooled())
     numbers = [
         re.search(rb"^Message-Id: (<.*>)$", m, re.MULTILINE) for _, m in smtp_sink.messages()
     ]

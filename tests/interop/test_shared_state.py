@@ -11,7 +11,7 @@ from tests.interop.rig import FakeServer, RunningHost, eventually, running_host
 from tests.redis_server import RedisServer, redis_server
 
 SETTINGS = {
-    "plugins": "greylisting black_timeout=2\nratelimit 600 600\nrcpt_ok",
+    "plugins": "greylisting black_timeout=3\nratelimit 600 600\nrcpt_ok",
     "loglevel": "LOGNOTICE",
 }
 
@@ -51,9 +51,9 @@ def test_two_hosts(kind: str, tmp_path: Path, request: pytest.FixtureRequest) ->
         began = time.monotonic()
         assert rcpt(one) == 450
         assert rcpt(other) == 450
-        assert eventually(lambda: rcpt(other, b"b") == 250 or time.monotonic() - began > 10)
-        assert time.monotonic() - began > 1  # in whole seconds of the clock
-        assert "white: came again after 2 s" in other.log()
+        assert eventually(lambda: rcpt(other, b"b") == 250)
+        assert time.monotonic() - began > 2  # in whole seconds of the clock
+        assert "white: came again after " in other.log()
         assert rcpt(one) == 250
 
 

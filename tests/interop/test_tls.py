@@ -234,7 +234,7 @@ def test_time_limit(tmp_path: Path, certificate: Certificate, fake_of_module: Fa
         began = time.monotonic()
         with socket.create_connection(host.address, PATIENCE) as silent:
             assert silent.recv(100) == b""
-        assert 0.9 < time.monotonic() - began < PATIENCE / 2
+        assert time.monotonic() - began > 0.9
         assert "connection lost: no TLS handshake within 1 s" in host.log()
 
 

@@ -9,7 +9,15 @@ from pathlib import Path
 import pytest
 
 from tests.interop.network import Machines, NotAllowedError
-from tests.interop.rig import Client, RunningHost, ScriptedServer, eventually, running_host, wire
+from tests.interop.rig import (
+    PATIENCE,
+    Client,
+    RunningHost,
+    ScriptedServer,
+    eventually,
+    running_host,
+    wire,
+)
 
 MACHINES = {
     "client": "192.0.2.1/24",
@@ -63,9 +71,9 @@ def servers(machines: Machines) -> Iterator[list[ScriptedServer]]:
 def host(
     machines: Machines, servers: list[ScriptedServer], tmp_path: Path
 ) -> Iterator[RunningHost]:
-    """A host that waits for a second where by default it waits for a minute or more."""
+    """A host that waits for seconds where by default it waits for a minute or more."""
     addresses = ",".join(f"{address}:{port}" for address, port in (s.address for s in servers))
-    options = "connect_timeout=1 io_timeout=1"
+    options = "connect_timeout=1 io_timeout=2"
     with (
         machines.at("host"),
         running_host(
@@ -74,7 +82,7 @@ def host(
             listen="192.0.2.25:25",
             plugins=f"rcpt_ok\nqueue/qmqp_forward {addresses} {options}",
             size_threshold="0",
-            timeout="1",
+            timeout="3",
             loglevel="LOGNOTICE",
         ) as running,
     ):
@@ -97,7 +105,7 @@ def test_client_in_a_message(machines: Machines, host: RunningHost, client: Clie
     began = time.monotonic()
     machines.cut_off("client")
     assert eventually(lambda: host.spooled() == [])
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     assert "421 4.4.2 mx.example.com You said nothing for too long" in host.log()
 
 
@@ -121,9 +129,9 @@ def test_server_in_a_message(
     servers[0].script = vanish
     began = time.monotonic()
     assert client.deliver(LARGE).code == 250
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     assert servers[1].packages == 1
-    assert "no progress for 1 s" in host.log()
+    assert "no progress for 2 s" in host.log()
 
 
 def test_server_before_its_answer(
@@ -139,7 +147,7 @@ def test_server_before_its_answer(
     servers[0].script = vanish
     began = time.monotonic()
     assert client.deliver(SMALL).code == 452
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < PATIENCE
     assert servers[1].packages == 0
     assert "it may have been accepted" in host.log()
     assert client.deliver(SMALL).code == 250
@@ -152,4 +160,4 @@ def test_all_servers(machines: Machines, host: RunningHost, client: Client) -> N
     machines.cut_off("second")
     began = time.monotonic()
     assert client.deliver(SMALL).code == 452
-    assert 2 <= time.monotonic() - began < 5
+    assert 2 <= time.monotonic() - began < PATIENCE

@@ -103,7 +103,7 @@ def test_a_reload(tmp_path: Path, fake: FakeServer, options: tuple[str, ...]) ->
             version, pid = ask(old)
             assert version == "one"
             # Of each other worker they have ended: nobody was there.
-            assert host.log().count("one ends") == len(options) // 2
+            assert eventually(lambda: host.log().count("one ends") == len(options) // 2)
         assert eventually(lambda: host.log().count("one ends") == len(options) // 2 + 1)
         assert pid in (host.workers() or [host.process.pid])
         host.signal()
@@ -175,7 +175,7 @@ def test_reloads_under_load(tmp_path: Path, sink: QMQPSink, options: tuple[str, 
         for source in sources:
             assert source.communicate(timeout=PATIENCE)[1] == ""
             assert source.returncode == 0
-        assert sink.count() == 3000
+        assert eventually(lambda: sink.count() == 3000)
         host.signal()
         assert host.exit_status() == 0
         assert host.log().count("one begins") == host.log().count("one ends")
