@@ -132,7 +132,10 @@ class Loop:
         """
 
         async def main() -> T:
-            self._task = asyncio.current_task()
+            with self._lock:
+                self._task = task = asyncio.current_task()
+                if self._hanging and task is not None:
+                    task.cancel()  # the time was up before it began
             return await work
 
         __tracebackhide__ = True
