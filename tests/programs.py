@@ -6,6 +6,7 @@
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from typing import NoReturn
@@ -71,6 +72,15 @@ def missing(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def needs_ipv6() -> None:
+    """Skip the running test where there is no IPv6, as in many containers, also under CI."""
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("there is no IPv6 loopback here")
 
 
 def last_word_without(module: str, script: str) -> str:

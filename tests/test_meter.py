@@ -82,7 +82,7 @@ def test_hooks() -> None:
         ("TakesAll", "queue"): 1,
         ("Slow", "disconnect"): 1,
     }
-    assert 0.025 < meter.hooks["Slow", "mail"].seconds < 1
+    assert 0.025 < meter.hooks["Slow", "mail"].seconds < 20
     assert meter.hooks["Slow", "mail"].counts[:2] == [0, 0]
     assert meter.messages == {250: 1}
     assert meter.message_bytes == len(b"Subject: hi\r\n\r\n")

@@ -109,7 +109,8 @@ def test_a_failed_future_is_raised() -> None:
 
     async def main() -> None:
         ended.drive(session()).wake()
-        await asyncio.sleep(0.05)
+        while not ended:
+            await asyncio.sleep(0)
 
     asyncio.run(main())
     assert seen == [ValueError, asyncio.CancelledError]
@@ -146,7 +147,8 @@ def test_gives_others_a_turn() -> None:
     async def main() -> None:
         asyncio.get_running_loop().call_soon(seen.append, "other")
         ended.drive(session()).wake()
-        await asyncio.sleep(0.01)
+        while not ended:
+            await asyncio.sleep(0)
 
     asyncio.run(main())
     assert seen == ["other", "session"]

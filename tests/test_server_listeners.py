@@ -22,6 +22,7 @@ from qpsdk.server.listeners import (
     parse_endpoints,
 )
 from qpsdk.stream import Endpoint
+from tests.programs import needs_ipv6
 
 TAKEN = "cannot listen on {}: Address already in use; --listen names another"
 
@@ -243,6 +244,7 @@ def hand_over(*given: socket.socket, names: str = "", pid: str = "") -> list[str
 
 def test_inherited(opened: list[Listener], tmp_path: Path) -> None:
     """Sockets are taken in their order, by their names with TLS; no program of ours gets them."""
+    needs_ipv6()
     opened += bind(Endpoint("127.0.0.1", 0))
     opened += bind(Endpoint("::1", 0))
     opened += bind(Endpoint(path=str(tmp_path / "s")))

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -24,7 +25,7 @@ from qpsdk.server import metrics
 from qpsdk.server.host import Server, new_host
 from qpsdk.server.metrics import MetricsServer
 from qpsdk.server.process import watched
-from tests.programs import last_word_without
+from tests.programs import last_word_without, needs_ipv6
 
 ANY_PORT = Endpoint("127.0.0.1", 0)
 
@@ -128,10 +129,9 @@ def test_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def main() -> tuple[int, str]:
         async with MetricsServer(ANY_PORT, Meter(), Path, lambda: True) as server:
-            task = asyncio.ensure_future(asyncio.to_thread(get, server.endpoint, "/healthz"))
-            await asyncio.sleep(0)
-            time.sleep(0.5)  # a plugin that should have been async
-            return await task
+            # As a plugin that should have been async.
+            with ThreadPoolExecutor(1) as pool:
+                return pool.submit(get, server.endpoint, "/healthz").result(20)
 
     assert asyncio.run(main()) == (503, "busy\n")
 
@@ -154,6 +154,7 @@ def test_wrong_accept(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_v6() -> None:
     """It can be an address of IPv6."""
+    needs_ipv6()
     assert served(lambda at: get(at, "/healthz"), at=Endpoint("::1", 0)) == (200, "ready\n")
 
 
@@ -195,6 +196,7 @@ def test_slow_clients(monkeypatch: pytest.MonkeyPatch) -> None:
                 while block := deaf.recv(65536):
                     answer = answer[-100:] + block
             assert b"process_" not in answer  # which is at the end
+        monkeypatch.undo()
         return get(at, "/healthz")
 
     assert served(ask, meter=meter) == (200, "ready\n")

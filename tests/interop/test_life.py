@@ -23,6 +23,7 @@ from tests.interop.rig import (
     without_received,
     write_config,
 )
+from tests.programs import needs_ipv6
 
 STOPPED = b"4.3.2 mx.example.com Stopping, try again later"
 
@@ -299,11 +300,7 @@ def test_a_unix_socket(tmp_path: Path, fake: FakeServer) -> None:
 
 def test_ipv6(tmp_path: Path, fake: FakeServer) -> None:
     """The host listens on IPv6, and says so in brackets."""
-    try:
-        with socket.socket(socket.AF_INET6) as probe:
-            probe.bind(("::1", 0))
-    except OSError:
-        pytest.skip("there is no IPv6 loopback here")
+    needs_ipv6()
     with running_host(tmp_path, fake.address, listen="[::1]:0") as host:
         assert host.listen.startswith("[::1]:")
         with socket.create_connection(("::1", host.address[1]), PATIENCE) as client:
