@@ -123,6 +123,7 @@ def test_stall(server: FakeServer) -> None:
         client.settimeout(0.3)
         with pytest.raises(TimeoutError):
             client.sendall(HUGE)
+        assert eventually(lambda: bool(server.fake.connections))
     assert server.fake.connections[0].size == 0
 
 
@@ -145,7 +146,7 @@ def test_drip(server: FakeServer) -> None:
         while piece := client.recv(100):
             pieces.append(piece)
     assert b"".join(pieces) == OK
-    assert len(pieces) > 10
+    assert len(pieces) > 2  # a client that sleeps finds several at once
 
 
 def test_refuse(server: FakeServer) -> None:

@@ -21,6 +21,7 @@ from playwright.sync_api import (
     Page,
     Request,
     ViewportSize,
+    expect,
     sync_playwright,
 )
 
@@ -99,6 +100,7 @@ def chromium() -> Iterator[Browser]:
     `asyncio.run`.
     """
     program = needs("chromium")
+    expect.set_options(timeout=PATIENCE * 1000)  # what no context's default is for
     with tempfile.TemporaryDirectory() as home, sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=program, args=FLAGS, env={"HOME": home}, timeout=PATIENCE * 1000

@@ -17,6 +17,7 @@ def test_skip_link(page: Page) -> None:
     page.keyboard.press("Tab")
     expect(page.locator(".md-skip")).to_be_focused()
     page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#"))
     page.keyboard.press("Tab")
     assert page.evaluate(FOCUS, ["md-content"]) == "md-content"
 
@@ -49,7 +50,9 @@ def test_search(page: Page) -> None:
     page.goto("./")
     page.keyboard.press("/")
     page.keyboard.type("when things go wrong")
-    expect(page.locator(".md-search-result__link").first).to_be_visible()
+    found = page.locator(".md-search-result__link").first
+    expect(found).to_have_attribute("href", re.compile(r"\?h=when\+things\+go\+wrong"))
+    expect(found).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile(r"/tutorial/07_when_things_go_wrong/"))
