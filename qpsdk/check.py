@@ -158,6 +158,7 @@ def _plugins(config: Config) -> Iterator[Finding]:
     for doubt in doubts.of_files(config, host.asked):
         if not any(f"{doubt.path}:" in told for told in wrong):  # by a plugin that reads it
             yield Finding(False, str(doubt))
+    yield from _warnings(doubts.of_secrets(config))
 
 
 def _told(config: Config, line: Line, error: SetupError) -> str:

@@ -4,8 +4,11 @@ It is found in what is loaded already, so that a host that starts need not load 
 """
 
 import os
+import stat
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Final
 
 from qpsdk import qpsmtpd
@@ -19,6 +22,11 @@ from qpsdk.settings import SETTINGS
 
 NEAR: Final = 0.8
 """How alike a file's name and a setting's are, if it is likely to be meant; 1 is the same."""
+
+MAX_KEY: Final = 64 * 1024
+"""Bytes of a file that are looked at for a key, which may stand behind a chain of certificates."""
+
+_PRIVATE_KEY: Final = b"PRIVATE KEY-----"
 
 _NEEDED: Final = {
     "rcpt": "no plugin has the hook rcpt, so every recipient is put off; add rcpt_ok",
@@ -35,6 +43,7 @@ def of_host(host: Host, plugins: Sequence[Plugin]) -> Iterator[ConfigError]:
     yield from of_lines(config, plugins)
     yield from of_hooks(config, plugins)
     yield from of_files(config, host.asked)
+    yield from of_secrets(config)
 
 
 def of_settings(config: Config, me: str) -> Iterator[ConfigError]:
@@ -106,6 +115,38 @@ def of_files(config: Config, asked: Collection[str]) -> Iterator[ConfigError]:
                         name, None, f"nothing reads this file of qpsmtpd's: {advice}"
                     )
     yield from near_misses(config, asked)
+
+
+def of_secrets(config: Config) -> Iterator[ConfigError]:
+    """Files with passwords or keys that every user of this machine may read."""
+    secret: dict[Path, str] = {}
+    with suppress(ConfigError, OSError, ValueError):  # reported with the settings and plugins
+        for line in config.lines("flat_auth_pw"):
+            secret[line.included or config.path("flat_auth_pw")] = "passwords"
+        for line in config.lines("store"):
+            if "@" in line.text:
+                secret[line.included or config.path("store")] = "a password"
+        for line in config.lines("plugins"):
+            for word in line.text.split()[1:]:
+                path = config.resolve(word.rpartition("=")[2])
+                if _everybody_reads(path):
+                    with path.open("rb") as file:
+                        if _PRIVATE_KEY in file.read(MAX_KEY):
+                            secret[path] = "a private key"
+    for path, what in secret.items():
+        if _everybody_reads(path):
+            told = f"has {what}, and every user of this machine may read it; chmod o-r it"
+            yield ConfigError(told, path)
+
+
+def _everybody_reads(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) or not mode & stat.S_IROTH:
+            return False
+        return all(folder.stat().st_mode & stat.S_IXOTH for folder in path.resolve().parents)
+    except OSError:
+        return False
 
 
 def near_misses(config: Config, asked: Collection[str]) -> Iterator[ConfigError]:

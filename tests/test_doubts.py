@@ -1,8 +1,11 @@
 """What lets a host start, but hardly as it is meant. What each is, `test_check` has in full."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 from qpsdk import Host, Plugin
 from qpsdk.config import Config
-from qpsdk.doubts import near_misses, of_host, of_settings
+from qpsdk.doubts import near_misses, of_host, of_secrets, of_settings
 from qpsdk.testing import memory_host, plugin
 
 
@@ -48,6 +51,39 @@ def test_folder_that_cannot_be() -> None:
     assert [str(doubt) for doubt in of_settings(config, "mx")] == [
         f"config/plugin_dirs:1: {'x' * 300} is no folder, so no plugin is found there"
     ]
+
+
+def test_secrets() -> None:
+    """Passwords and keys that everybody may read are told, whichever file they are in."""
+    # A folder of pytest's is closed to others.
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {
+            "flat_auth_pw": "ann:one\n$include more",
+            "more": "bob:two",
+            "store": "redis://:three@127.0.0.1/0",
+            "plugins": "tls cert.pem\nother key=key.pem /nowhere ./",
+            "cert.pem": "-----BEGIN CERTIFICATE-----",
+            "key.pem": "-----BEGIN EC PRIVATE KEY-----",
+        }
+        for file, text in files.items():
+            (folder / file).write_text(text)
+            (folder / file).chmod(0o644)
+        assert list(of_secrets(Config(folder))) == []
+        folder.chmod(0o755)
+        told = [str(doubt).replace(name, "C") for doubt in of_secrets(Config(folder))]
+        why = "and every user of this machine may read it; chmod o-r it"
+        assert told == [
+            f"C/flat_auth_pw: has passwords, {why}",
+            f"C/more: has passwords, {why}",
+            f"C/store: has a password, {why}",
+            f"C/key.pem: has a private key, {why}",
+        ]
+        for file in files:
+            (folder / file).chmod(0o640)
+        (folder / "store").chmod(0o644)
+        (folder / "store").write_text("redis://127.0.0.1/0")
+        assert list(of_secrets(Config(folder))) == []
 
 
 def test_near_misses() -> None:

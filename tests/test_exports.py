@@ -5,7 +5,7 @@ from types import ModuleType
 
 import pytest
 
-from qpsdk.loader import PluginLine, bundled_plugins, find
+from qpsdk.finder import PluginLine, bundled_plugins, find
 
 PACKAGES = ["qpsdk", "qpsdk.qmqp", "qpsdk.testing", "qpsdk.server"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from qpsdk.config import Config
-from qpsdk.constants import LOGCRIT, LOGERROR, LOGNOTICE
+from qpsdk.constants import LOGCRIT, LOGERROR, LOGNOTICE, LOGWARN
 from qpsdk.errors import ConfigError, SetupError
 from qpsdk.log import log
 from qpsdk.server.admission import raise_descriptor_limit
@@ -27,6 +27,8 @@ from qpsdk.stream import Endpoint
 STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 
 LAST_PORT: Final = 65535
+
+ROOT: Final = "runs as root, and so does each plugin: start it as a user of its own"
 
 TASKS_END: Final = 5.0
 """Seconds in which the tasks that plugins have left behind must end, once they are cancelled."""
@@ -110,6 +112,8 @@ async def _run(
         if not await orders.obeyed(server.__aenter__()):
             return
         server.lend_log()
+        if os.geteuid() == 0 and not worker:
+            log(LOGWARN, ROOT)
         async with watched(server, worker):
             for endpoint in server.endpoints:
                 on_ready(endpoint)

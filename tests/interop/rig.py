@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from qpsdk.server.process import ROOT
 from qpsdk.stream import Endpoint
 from qpsdk.testing import Captured, FakeQMQPServer
 from qpsdk.testing.fake_qmqp import ANY_PORT
@@ -220,8 +221,9 @@ class RunningHost:
         return Client(self.address, greeted=greeted, source=source)
 
     def log(self) -> str:
-        """What it has written to standard error."""
-        return self._stderr.read_text()
+        """What it has written to standard error, but for whose process it is."""
+        lines = self._stderr.read_text().splitlines(keepends=True)
+        return "".join(line for line in lines if ROOT not in line)
 
     def spooled(self) -> list[Path]:
         """The files in its spool folder."""

@@ -33,7 +33,7 @@ WRONG = {
     "an argument too many": ("plugins", "rcpt_ok strict", 1, "rcpt_ok"),
     "an option not known": ("plugins", "rcpt_ok strict=yes", 1, "strict"),
     "a malformed server": ("plugins", "queue/qmqp_forward a:b:c", 1, "is no QMQP server"),
-    "a malformed port": ("plugins", "queue/qmqp_forward 192.0.2.1 x", 1, "192.0.2.1:x"),
+    "a malformed port": ("plugins", "queue/qmqp_forward 192.0.2.1 x", 1, "'x' is no port"),
     "a port out of range": ("plugins", "queue/qmqp_forward 192.0.2.1 65536", 1, "192.0.2.1:65536"),
     "a time limit": ("plugins", "rcpt_ok timeout=soon", 1, "seconds"),
     "on_error": ("plugins", "rcpt_ok on_error=maybe", 1, "declined or denysoft"),
