@@ -140,12 +140,15 @@ def test_back_off() -> None:
 
 
 def test_many_fail_at_once() -> None:
-    """A hundred messages that fail together make one rest, not one of ten minutes."""
+    """A hundred messages that fail together make one rest, not one of ten minutes; each time."""
     the_list, clock = servers(rest=10)
-    for _ in range(100):
-        the_list.failed(A)
-    clock.now += 10
-    assert one(the_list) == A
+    for seconds in (10, 20, 40):
+        for _ in range(100):
+            the_list.failed(A)
+        clock.now += seconds - 1
+        assert one(the_list) == B
+        clock.now += 1
+        assert one(the_list) == A
 
 
 def test_a_try_that_never_ends() -> None:
@@ -175,9 +178,20 @@ def test_a_reserve_is_not_tried_by_being_named() -> None:
     assert [next(candidates), next(candidates), next(candidates)] == [A, B, C]
 
 
-def test_all_rest() -> None:
+def test_answered_meanwhile() -> None:
+    """A server that has answered another message since this one began is still in reserve."""
+    the_list, _ = servers()
+    the_list.failed(A)
+    candidates = the_list.candidates()
+    assert [next(candidates), next(candidates)] == [B, C]
+    the_list.answered(A)
+    assert list(candidates) == [A]
+
+
+@pytest.mark.parametrize("rotate", [False, True])
+def test_all_rest(rotate: bool) -> None:
     """When all rest, they are tried all the same, first the one that failed longest ago."""
-    the_list, clock = servers(rest=10)
+    the_list, clock = servers(rest=10, rotate=rotate)
     for server in (B, C, A):
         the_list.failed(server)
         clock.now += 1
