@@ -114,25 +114,27 @@ def find(line: PluginLine, directories: list[Path]) -> type[Plugin]:
         with _importing(f"entry point {target}"):
             return _checked(installed[name].load(), f"entry point {target}")
     if target.endswith(".py"):
-        bare = target.removesuffix(".py")
-        found = any(os.path.isfile(directory / target) for directory in directories)
-        folder, _, last = bare.rpartition("/")
-        remedy = f"write {bare}" if found or not folder else (
-            f"name its folder in config/plugin_dirs, and write {last}"
-        )  # fmt: skip
-        raise UnknownPluginError(f"{target}: a plugin is named without .py; {remedy}")
+        raise _named_with_its_ending(target, directories)
     if "." in target and "/" not in target:
         module_name, _, class_name = target.rpartition(".")
         with _importing(target):
             return _checked(getattr(importlib.import_module(module_name), class_name), target)
     known = [*(n for at in directories for n in _names(at)), *bundled_plugins(), *installed]
     near = get_close_matches(name, [n for n in known if n != name], 1)  # a link that leads nowhere
+    meant = f"; did you mean {near[0]}?" if near else ""
     own = "" if directories else "; name the folder of one of your own in config/plugin_dirs"
-    raise UnknownPluginError(
-        f"{target}: no such plugin"
-        + (f"; did you mean {near[0]}?" if near else "")
-        + f" (looked for: {', '.join([*looked, 'a bundled plugin', 'an entry point'])}{own})"
-    )
+    places = ", ".join([*looked, "a bundled plugin", "an entry point"])
+    raise UnknownPluginError(f"{target}: no such plugin{meant} (looked for: {places}{own})")
+
+
+def _named_with_its_ending(target: str, directories: list[Path]) -> UnknownPluginError:
+    """What to tell of a name such as ``mail/greet.py``."""
+    bare = target.removesuffix(".py")
+    folder, _, last = bare.rpartition("/")
+    remedy = f"write {bare}"
+    if folder and not any(os.path.isfile(directory / target) for directory in directories):
+        remedy = f"name its folder in config/plugin_dirs, and write {last}"
+    return UnknownPluginError(f"{target}: a plugin is named without .py; {remedy}")
 
 
 def bundled_plugins() -> list[str]:
@@ -206,12 +208,15 @@ def _import_file(path: Path, name: str) -> ModuleType:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    before = sys.modules.get(module_name)
     sys.modules[module_name] = module
     try:
         with _importing(str(path)):
             spec.loader.exec_module(module)
     except PluginError:
         del sys.modules[module_name]
+        if before is not None:  # of a host that cannot reload, and goes on as it is
+            sys.modules[module_name] = before
         raise
     return module
 

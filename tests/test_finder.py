@@ -392,6 +392,15 @@ def test_failed_import_leaves_no_module(folder: Path) -> None:
     assert set(sys.modules) == before
 
 
+def test_failed_import_leaves_the_module_before(folder: Path) -> None:
+    """Nor does it take the one from before away, which a host that cannot reload goes on with."""
+    (folder / "greet.py").write_text(GREET)
+    greet = found("greet")
+    (folder / "greet.py").write_text("1 / 0")
+    refusal("greet")
+    assert vars(sys.modules[greet.__module__])["Greet"] is greet
+
+
 def test_own_class_among_imported_ones(folder: Path) -> None:
     """A class that is imported into a file is not its own, and another name no second class."""
     (folder / "x.py").write_text(
