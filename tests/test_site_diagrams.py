@@ -2,24 +2,20 @@
 
 import asyncio
 import re
-from types import ModuleType
 from xml.etree import ElementTree
 
 import pytest
 
+from docs.hooks.diagrams import DIAGRAMS, on_page_markdown
+from docs.hooks.diagrams.commands import arrivals, order_page, states
+from docs.hooks.diagrams.hooks import dispatch
+from docs.hooks.diagrams.qmqp import SMTP_TURNS, package, tail
 from qpsdk import OK, Plugin, qmqp
 from qpsdk.hooks import HOOKS
 from qpsdk.smtp.steps import State
 from qpsdk.testing import smtp
-from tests.hooks_of_site import hook
 
 SVG = "{http://www.w3.org/2000/svg}"
-
-
-@pytest.fixture(scope="module")
-def diagrams() -> ModuleType:
-    """The module that draws them."""
-    return hook("diagrams")
 
 
 def parse(picture: str) -> ElementTree.Element:
@@ -33,9 +29,9 @@ def words(picture: str) -> list[str]:
     return [text.text or "" for text in parse(picture).iter(f"{SVG}text")]
 
 
-def test_a_picture_has_a_title_and_words(diagrams: ModuleType) -> None:
+def test_a_picture_has_a_title_and_words() -> None:
     """Who does not see it is told what it shows; a blank line would end it in Markdown."""
-    for name, draw in diagrams.DIAGRAMS.items():
+    for name, draw in DIAGRAMS.items():
         picture = draw()
         svg = parse(picture)
         assert svg.get("role") == "img"
@@ -48,9 +44,9 @@ def test_a_picture_has_a_title_and_words(diagrams: ModuleType) -> None:
         assert "\n\n" not in picture
 
 
-def test_nothing_is_outside_of_a_picture(diagrams: ModuleType) -> None:
+def test_nothing_is_outside_of_a_picture() -> None:
     """Each word and box lies within the frame."""
-    for draw in diagrams.DIAGRAMS.values():
+    for draw in DIAGRAMS.values():
         svg = parse(draw())
         left, top, width, height = map(float, (svg.get("viewBox") or "").split())
         for text in svg.iter(f"{SVG}text"):
@@ -63,31 +59,31 @@ def test_nothing_is_outside_of_a_picture(diagrams: ModuleType) -> None:
             assert top <= float(text.get("y") or 0) <= top + height, text.text
 
 
-def test_order_of_commands(diagrams: ModuleType) -> None:
+def test_order_of_commands() -> None:
     """The picture has a row for each command, and says where it leads."""
-    drawn = words(diagrams.states())
+    drawn = words(states())
     assert drawn[: len(State)] == [state.name for state in State]
     assert drawn[len(State) :] == [
         *("HELO", "EHLO", "MAIL", "RCPT", "DATA", "final dot"),
         *("RSET", "NOOP", "VRFY", "HELP", "AUTH", "QUIT"),
     ]
-    told = diagrams.arrivals()
+    told = arrivals()
     assert "MAIL: READY to MAIL, MAIL stays, RCPT to MAIL." in told
     assert "final dot: MESSAGE to READY." in told
 
 
-def test_order_of_commands_follows_the_table(diagrams: ModuleType) -> None:
+def test_order_of_commands_follows_the_table() -> None:
     """Another table gives another picture: nothing in it is drawn by hand."""
     other = {"XCMD": {State.READY: (State.CLOSED, State.READY)}}
-    picture = diagrams.states(other)
+    picture = states(other)
     assert "XCMD: READY to CLOSED." in picture
     assert picture.count("<circle") == 1
     assert "EHLO" not in words(picture)
 
 
-def test_page_of_commands(diagrams: ModuleType) -> None:
+def test_page_of_commands() -> None:
     """The table beside the picture has the same, and what comes out of order."""
-    page: str = diagrams.order_page()
+    page = order_page()
     assert "| MAIL |  | 503 | MAIL | stays, refused: READY | MAIL, refused: READY |  |  |" in page
     assert "| DATA |  | 503 | 503 | 503 | MESSAGE, refused: READY |  |  |" in page
     assert "| QUIT |  | CLOSED | CLOSED | CLOSED | CLOSED |  |  |" in page
@@ -95,9 +91,9 @@ def test_page_of_commands(diagrams: ModuleType) -> None:
     assert "- `MESSAGE`: sends a message" in page
 
 
-def test_package(diagrams: ModuleType) -> None:
+def test_package() -> None:
     """What the boxes hold are the bytes of a package, in their order."""
-    drawn = words(diagrams.package())
+    drawn = words(package())
     told = {"message", "sender", "recipient"}
     wire = "".join(word for word in drawn if word not in told and not word.startswith("the "))
     assert wire.replace("⏎", "\n") == (
@@ -105,7 +101,7 @@ def test_package(diagrams: ModuleType) -> None:
     )
 
 
-def test_turns_are_those_of_a_dialogue(diagrams: ModuleType) -> None:
+def test_turns_are_those_of_a_dialogue() -> None:
     """A host answers the commands of the picture of SMTP as it says there."""
 
     class TakeAll(Plugin):
@@ -120,46 +116,46 @@ def test_turns_are_those_of_a_dialogue(diagrams: ModuleType) -> None:
     async def talk() -> list[int]:
         async with smtp(TakeAll()) as client:
             replies = [client.greeting]
-            for said, _ in diagrams.SMTP_TURNS[1:-1]:
+            for said, _ in SMTP_TURNS[1:-1]:
                 user = said.removeprefix("RCPT TO: ")
                 replies.append(await client.command(commands.get(said, f"RCPT TO:<{user}@x.org>")))
             replies.append(await client.send_data("Subject: hello\n\nhi\n"))
         return [reply.code for reply in replies]
 
-    assert asyncio.run(talk()) == [int(code) for _, code in diagrams.SMTP_TURNS]
+    assert asyncio.run(talk()) == [int(code) for _, code in SMTP_TURNS]
 
 
-def test_tail(diagrams: ModuleType) -> None:
+def test_tail() -> None:
     """The last byte of a package is on a line of its own, and the answer is a right one."""
-    drawn = words(diagrams.tail())
+    drawn = words(tail())
     assert drawn[drawn.index("the last byte") - 1] == ","
     assert drawn[0] == "80:19:"
     assert qmqp.ResponseDecoder().feed(b"3:Kok,") is not None
     assert "3:Kok," in drawn
 
 
-def test_order_of_hooks(diagrams: ModuleType) -> None:
+def test_order_of_hooks() -> None:
     """Each hook is there once, those of a message in the order of the table."""
-    drawn = [word for word in words(diagrams.dispatch()) if word in HOOKS]
+    drawn = [word for word in words(dispatch()) if word in HOOKS]
     assert sorted(drawn) == sorted(HOOKS)
     assert drawn.index("rcpt_pre") < drawn.index("rcpt") < drawn.index("data")
-    shown = words(diagrams.dispatch())
+    shown = words(dispatch())
     assert shown[shown.index("rcpt") + 1] == "250, 450 if no plugin takes it, 550 denied"
     assert shown[shown.index("queue") + 1] == "250, 451 if no plugin takes it, 552 denied"
 
 
-def test_a_new_hook_has_to_be_placed(diagrams: ModuleType) -> None:
+def test_a_new_hook_has_to_be_placed() -> None:
     """A hook that the picture does not know stops the build, as does another order."""
     with pytest.raises(ValueError, match="not in the picture: brand_new"):
-        diagrams.dispatch(dict(HOOKS) | {"brand_new": HOOKS["rcpt"]})
+        dispatch(dict(HOOKS) | {"brand_new": HOOKS["rcpt"]})
     turned = dict(reversed(list(HOOKS.items())))
     with pytest.raises(ValueError, match="not the order of the hook table"):
-        diagrams.dispatch(turned)
+        dispatch(turned)
 
 
-def test_a_page_gets_its_pictures(diagrams: ModuleType) -> None:
+def test_a_page_gets_its_pictures() -> None:
     """A line asks for a picture; one that there is not stops the build."""
-    made = diagrams.on_page_markdown("Before\n\n<!-- diagram: way -->\n\nAfter\n")
+    made = on_page_markdown("Before\n\n<!-- diagram: way -->\n\nAfter\n")
     assert re.fullmatch(r'Before\n\n<div class="diagram" .*</div>\n\nAfter\n', made, re.DOTALL)
     with pytest.raises(KeyError):
-        diagrams.on_page_markdown("<!-- diagram: none -->")
+        on_page_markdown("<!-- diagram: none -->")
