@@ -110,9 +110,14 @@ def constants_page() -> str:
     ]
     return "\n".join(
         [
+            "---\nsearch: {boost: 20}\n---\n",  # else they drown in the pages that use them
             "# Constants and log levels",
             "",
-            "The numbers are qpsmtpd's. A hook returns a constant, or a constant and a message.",
+            "The numbers are qpsmtpd's.",
+            "",
+            "## Constants",
+            "",
+            "A hook returns a constant, or a constant and a message.",
             "",
             *_table(("constant", "value", "meaning"), constants),
             "",

@@ -59,6 +59,21 @@ def test_search(page: Page) -> None:
     expect(page.locator("mark").first).to_be_visible()
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("qmqp_forward", "reference/plugins/"),
+        ("FakeQMQPServer", "reference/api/fakes/"),
+        ("DENYSOFT", "reference/constants/"),
+    ],
+)
+def test_search_finds_a_name(tab: Page, query: str, found: str) -> None:
+    """The page that explains a name is the first result, whatever the name has before it."""
+    tab.goto(f"./?q={query}")
+    first = tab.locator(".md-search-result__link").first
+    expect(first).to_have_attribute("href", re.compile(rf"/{re.escape(found)}\?h="))
+
+
 def test_theme_by_hand(page: Page) -> None:
     """The reader's choice of theme, made by keyboard, holds on the next page."""
     page.goto("./")
