@@ -61,7 +61,7 @@ def test_commands(body: str, became: str, tmp_path: Path) -> None:
     path = tmp_path / "qpsdk.log"
     lines = [f"[{at.connection}] {at.text}\n" for at in log.records if at.level <= LOGINFO]
     path.write_text("".join(lines))
-    shown = BLOCKS[1][1].replace("/var/log/qpsdk.log", str(path)).replace("42b1085", "c1")
+    shown = BLOCKS[1][1].replace("/var/log/qpsdk/qpsdk.log", str(path)).replace("42b1085", "c1")
     by_envelope, by_id = (
         subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
         for line in shown.splitlines()

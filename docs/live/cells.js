@@ -16,6 +16,7 @@ class Cell {
   constructor(box, number, above) {
     this.#box = box;
     this.#code = box.querySelector("code");
+    this.#static.id ||= `cell-${number}`;
     this.number = number;
     this.above = above;
     this.recorded = box.querySelector(".recorded");
@@ -133,7 +134,7 @@ class Cell {
 
   #button(text, onclick) {
     const button = element("button", { type: "button", textContent: text, onclick });
-    button.setAttribute("aria-describedby", this.#box.id);
+    button.setAttribute("aria-describedby", this.#static.id);
     return button;
   }
 }
@@ -186,6 +187,5 @@ function all() {
 
 const cells = [];
 for (const box of document.querySelectorAll(".cell")) {
-  box.id ||= `cell-${cells.length + 1}`;
   cells.push(new Cell(box, cells.length + 1, [...cells]));
 }
