@@ -89,8 +89,9 @@ async with smtp(Gone(), Ours()) as client:
 #
 # A message that is accepted must go somewhere, and that too is a plugin's decision, in the hook
 # `queue`. The bundled `queue/qmqp_forward` hands it to a QMQP server, a trusted machine that
-# delivers. A fake one stands in for it here, in memory as well. (192.0.2.1 is an address for
-# examples; nobody has it.)
+# delivers. It is named as in the settings of a server, with what it has to know: where that machine
+# is. (192.0.2.1 is an address for examples; nobody has it.) A fake one stands in for it here, in
+# memory as well: `connect` is how a host reaches another machine, and here it is the fake one's.
 
 # %%
 from qpsdk.testing import FakeQMQPServer

@@ -75,6 +75,9 @@ for name in ["connect", "ehlo", "mail", "rcpt", "data", "queue", "quit"]:
 #
 # <!-- diagram: lifetimes -->
 #
+# `notes` are where a plugin keeps what belongs to one of them;
+# [the next chapter](02_register.md#where-to-keep-what) needs them.
+#
 # ## Watch a message pass
 #
 # Which hooks run, and when? This plugin puts itself into all of them, says so, and has no
@@ -215,7 +218,7 @@ print(await reply_to(Answer((DENY, "no such mailbox\nask postmaster@example.com"
 # ## The same word at another hook
 #
 # You say `DENY`; which number that is depends on the step. Here is the table, for the hooks of a
-# short dialogue. `!` hangs up, `-` is not taken there:
+# short dialogue. `!` hangs up, `-` is not taken there, `own` is what the plugin has said itself:
 
 # %%
 steps = ["connect", "ehlo", "mail", "rcpt", "data", "queue", "quit"]
@@ -382,7 +385,8 @@ async with smtp(FullNames()) as client:
 
 # %% [markdown]
 # **2.** `VRFY postmaster` asks whether there is such a mailbox. Here there is: answer that one
-# with a yes, and have no opinion on others. What are they told?
+# with a yes, and have no opinion on others. What are they told? (The hook is `vrfy`; the table has
+# its arguments.)
 
 
 # %% tags=["answer"]

@@ -83,7 +83,8 @@ async with smtp("__main__.Limit 2", TakeAll()) as client:
 # %% [markdown]
 # It answers `DENYSOFT`, *not now*, and a client tries the rest again later. And it answers
 # `DECLINED` where it has no objection: whether there is an Ann is not its business. `qp` is the
-# host, which the plugin may use; more of it below.
+# host, which lends a plugin a clock and connections to other machines; we need it from
+# [chapter 5](05_the_naive_forwarder.md#to-the-server-and-back) on.
 #
 # ## Wrong words
 #
@@ -159,7 +160,7 @@ await load("__main__.Limit 10 bounce=2")
 
 # %% [markdown]
 # Three options are the host's own, for every plugin, and `register` never sees them:
-# `loglevel=`, `timeout=` and `on_error=`. They are checked as well:
+# `loglevel=`, `timeout=` and `on_error=`. Each has its place below. They are checked as well:
 
 # %%
 await load("__main__.Limit 10 loglevel=9")
@@ -230,6 +231,54 @@ async with smtp("__main__.ShowLog LOGINFO", watched, TakeAll()) as client:
 # %% [markdown]
 # Can a client forge a line, with a line end in what it sends? No: whatever is no printable ASCII
 # is escaped.
+#
+# ## When it fails
+#
+# Plugins have mistakes. This one refuses senders in domains that are for tests only, and does not
+# think of a domain that is a single word. What is the client told? (The log has the traceback as
+# well; its first line is enough here.)
+
+# %%
+from qpsdk import DENY
+
+
+class NoTests(Plugin):
+    """Refuse senders in domains that are for tests only."""
+
+    def hook_mail(self, transaction, sender, params):
+        if sender.host.split(b".")[1] == b"test":
+            return DENY, "no such domain"
+        return DECLINED
+
+
+class ShowFirstLine(ShowLog):
+    """Print what plugins log, without the tracebacks."""
+
+    def hook_logging(self, connection, transaction, level, hook, plugin, text):
+        text = text.partition("\n")[0]
+        return super().hook_logging(connection, transaction, level, hook, plugin, text)
+
+
+async def senders(line):
+    async with smtp("__main__.ShowFirstLine LOGERROR", line) as client:
+        await client.command("HELO client.example.org")
+        for host in ("shop.test", "localhost"):
+            print(host, "->", await client.command(f"MAIL FROM:<sender@{host}>"))
+
+
+await senders("__main__.NoTests")
+
+# %% [markdown]
+# A hook that fails harms nobody else, and counts as `DECLINED`: the mail may pass. Most plugins
+# should fail so. One that is there to refuse should not, and `on_error=denysoft` on its line says
+# it:
+
+# %%
+await senders("__main__.NoTests on_error=denysoft")
+
+# %% [markdown]
+# *Not now*: the client comes again, and until then somebody has read the log. In `queue` it is so
+# without the option, since nobody has taken the message.
 #
 # ## Settings
 #

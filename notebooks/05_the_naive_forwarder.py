@@ -14,9 +14,8 @@
 # # The naive forwarder
 #
 # You learn to write a queue plugin that hands each message to a QMQP server, and to measure what
-# it costs. You should know `register()`, netstrings, and what a QMQP package is.
-#
-# This line is the whole set-up. If it prints a version, all below will run:
+# it costs. You should know [register()](02_register.md) and what a
+# [QMQP package](04_qmqp.md) is.
 
 # %%
 import qpsdk
@@ -344,8 +343,9 @@ print(package[-29:])
 assert package.endswith(b"\n,0:,21:recipient@example.com,,")
 
 # %% [markdown]
-# **2.** Write a plugin that appends a footer to each message in the hook `data_post`, with
-# `transaction.body_write`, and forgets the LF. Show that the message arrives with one.
+# **2.** Write a plugin that appends a footer to each message in the hook `data_post`, which is
+# given the transaction: with `transaction.body_write`, and without an LF at its end. Show that the
+# message arrives with one.
 
 
 # %% tags=["answer"]

@@ -243,7 +243,7 @@ class Both(Plugin):
     def register(self, qp):
         self.plugins = NaiveQMQPForward(), QMQPForward()
         for plugin in self.plugins:
-            plugin.attach(qp)
+            plugin.attach(qp)  # the host does so when it loads one
             plugin.register(qp, "192.0.2.1")
 
     async def hook_queue(self, transaction):

@@ -300,12 +300,14 @@ for act in no_comma(), empty(), unknown(), leading_zeros(), huge_length():
 # ## Several servers
 #
 # Mail should flow when one machine is down. So let the line name several servers, with commas
-# between them, and try one after the other. First the wrong way: on to the next at any error.
+# between them, and try one after the other. `parse_servers` reads such a list, and a `ServerList`
+# gives for each message its `candidates()`, in the order in which to try them. First the wrong way:
+# on to the next at any error.
 
 
 # %%
 class QMQPForward(QMQPForward):
-    session_timeout = 300.0
+    session_timeout = 300.0  # this and asks_on become options below
 
     def register(self, qp, server, port=""):
         self.servers = qmqp.ServerList(qmqp.parse_servers(server, port), qp.clock)
@@ -430,7 +432,8 @@ assert await trial_of_two(reject("no")) == (0, 0)
 #   the line in `config/plugins` says so: exercise 3.)
 # - `answer` logs what was said, and in how many milliseconds. A server that hangs a little more
 #   each day can be seen in that line.
-# - `time_left` is for the next section.
+# - `time_left` is for the next section. `forwarded` counts for the host's metrics, which
+#   [chapter 10](10_in_production.md#numbers) looks at.
 # - `failed` and `answered` tell the `ServerList` how it went. A server that failed is left alone
 #   for ten seconds, then tried by one message, then left for twenty. So of three messages only the
 #   first meets the dead server:

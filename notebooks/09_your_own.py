@@ -127,7 +127,7 @@ class RecipientLimit(Plugin):
 
 # %% [markdown]
 # And these are the promises. The contract of the last chapter is in every project; `TestContract`
-# stays as it was made.
+# stays, with the word of our line.
 
 # %% tags=["static"]
 # %%writefile tests/test_recipient_limit.py
