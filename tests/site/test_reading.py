@@ -51,7 +51,8 @@ def test_search(page: Page) -> None:
     page.keyboard.press("/")
     page.keyboard.type("when things go wrong")
     found = page.locator(".md-search-result__link").first
-    expect(found).to_have_attribute("href", re.compile(r"\?h=when\+things\+go\+wrong"))
+    # Of all words: those for the first few are replaced.
+    expect(found).to_have_attribute("href", re.compile(r"/07_.*\?h=things\+go\+wrong"))
     expect(found).to_be_visible()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
