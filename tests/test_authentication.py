@@ -566,16 +566,18 @@ class Stuck(Plugin):
         return OK
 
 
+async def guess(client: SMTPClient) -> None:
+    """Say a wrong password, and do not wait for the answer."""
+    await client.command("EHLO client")
+    client.write(f"{WRONG}\r\n".encode())
+
+
 def test_gone_before_the_answer() -> None:
     """A client that goes while it is asked about, or while it waits, is in nobody's way."""
     host = memory_host({"max_auth_failures_per_address": "1"})
     plugin = Stuck()
     register(plugin, host, (), {})
     mark_loaded(plugin)
-
-    async def guess(client: SMTPClient) -> None:
-        await client.command("EHLO client")
-        client.write(f"{WRONG}\r\n".encode())
 
     async def main() -> None:
         async with (
@@ -609,11 +611,12 @@ def test_too_many_at_once(
     mark_loaded(plugin)
 
     async def main() -> None:
-        first = asyncio.ensure_future(one_line(plugin, WRONG, "192.0.2.1"))
-        while plugin.asked == 0:
-            await asyncio.sleep(0)
-        assert await one_line(plugin, PLAIN, "192.0.2.1") == 454
-        first.cancel()
+        async with smtp(plugin, connection=Connection("a", "192.0.2.1")) as asked:
+            await guess(asked)
+            while plugin.asked == 0:
+                await asyncio.sleep(0)
+            assert await one_line(plugin, PLAIN, "192.0.2.1") == 454
+            asked.abort()
 
     asyncio.run(main())
     told = "454 4.7.0 Too many authentications at once from your address, try again later"

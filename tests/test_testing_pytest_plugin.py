@@ -11,6 +11,8 @@ import pytest
 
 PYPROJECT = Path(__file__).parent.parent / "pyproject.toml"
 
+pytestmark = pytest.mark.timeout(160)  # a pytest of their own, and the whole contract in it
+
 TESTS = '''
 """An author's tests."""
 
@@ -107,7 +109,7 @@ def run_pytest(project: Path, *options: str) -> "subprocess.CompletedProcess[str
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
         text=True,
-        timeout=50,
+        timeout=150,
         check=False,
     )
 
