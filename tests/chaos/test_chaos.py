@@ -13,6 +13,8 @@ from tests.chaos import __main__ as command
 from tests.chaos.campaign import LANES, Campaign, Lane
 from tests.chaos.plan import IO_TIMEOUT, plan
 
+pytestmark = pytest.mark.timeout(180)  # hosts that are killed and begun again and again
+
 FORWARDS = 40
 BROKEN = Path(__file__).parent / "broken"
 
