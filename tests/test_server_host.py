@@ -1,6 +1,7 @@
 """The server: whom it serves."""
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -12,11 +13,13 @@ from typing import Any
 import pytest
 import uvloop
 
-from qpsdk import DECLINED, ConfigError, Connection, Endpoint, Plugin
+from qpsdk import DECLINED, ConfigError, Connection, Endpoint, Plugin, Transaction
 from qpsdk.config import Config
 from qpsdk.dispatcher import Dispatcher
+from qpsdk.errors import SetupError
 from qpsdk.server import admission
 from qpsdk.server.host import Server, new_host
+from qpsdk.server.listeners import Listener
 
 
 def test_a_client_without_an_address() -> None:
@@ -47,6 +50,72 @@ def test_a_client_without_an_address() -> None:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(asyncio.wait_for(main(), 20))
     assert seen == ["127.0.0.1"]
+
+
+def test_a_port_that_is_taken_meanwhile() -> None:
+    """An address that was bound, but that another listens on, is told; uvloop itself would not."""
+    first, second = socket.socket(), socket.socket()
+    with first, second:
+        for bound in (first, second):
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        second.bind(first.getsockname())
+        first.listen()
+
+        async def main() -> None:
+            async with Server(new_host(Config({"me": "mx.example.com"})), [Listener(second)]):
+                raise AssertionError
+
+        with (
+            pytest.raises(SetupError, match=r"^cannot listen on 127.0.0.1:\d+: Address already in"),
+            asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        ):
+            runner.run(asyncio.wait_for(main(), 20))
+
+
+def test_who_comes_as_the_host_stops() -> None:
+    """A client that the host does not serve any more stays in the socket, for the next one."""
+    with socket.create_server(("127.0.0.1", 0)) as ours:
+        ours.setblocking(False)
+
+        async def main() -> None:
+            server = Server(new_host(Config({"me": "mx.example.com"})), [Listener(ours.dup())])
+            async with server:
+                # The loop finds the client in the turn in which the host stops, and right after.
+                client = socket.create_connection(ours.getsockname())
+                await asyncio.create_task(server.stop(0))
+            with client, ours.accept()[0] as accepted:
+                assert accepted.getpeername() == client.getsockname()
+
+        asyncio.run(asyncio.wait_for(main(), 20))
+
+
+@pytest.mark.parametrize(
+    "loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
+)
+def test_a_session_that_fails_at_its_end(
+    loop: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its client does not wait for the rest of its days, whatever it was that failed."""
+
+    def fail(self: Transaction) -> None:
+        raise OSError("oops")
+
+    monkeypatch.setattr(Transaction, "close", fail)
+
+    async def main() -> None:
+        async with Server(
+            new_host(Config({"me": "mx.example.com"})), [Endpoint("127.0.0.1", 0)]
+        ) as server:
+            reader, writer = await asyncio.open_connection(*server.endpoints[0][:2])
+            writer.write(b"HELO a\r\nMAIL FROM:<>\r\nQUIT\r\n")
+            with contextlib.suppress(ConnectionError):
+                await reader.read()
+            writer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(asyncio.wait_for(main(), 20))
+    assert "a session failed: OSError: oops" in caplog.text
 
 
 def test_the_log_after_a_reload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -245,6 +245,35 @@ def test_a_loss_is_told_before_work_goes_on(run: Callable[[Awaitable[None]], Non
     run(main())
 
 
+def test_a_session_that_closes_when_it_can_write(run: Callable[[Awaitable[None]], None]) -> None:
+    """A session goes on once the loop has written, and not in its midst: its end is told once."""
+
+    async def main() -> None:
+        problems: list[object] = []
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: problems.append(context)
+        )
+        async with connected() as (stream, peer):
+            ended: list[BaseException | None] = []
+
+            async def session() -> None:
+                stream.write(b"x" * 10_000_000)
+                await stream.flush()
+                stream.abort()
+
+            drive = Drive(session(), lambda drive, error: ended.append(error))
+            stream.drive_with(drive.wake)
+            drive.wake()
+            assert stream.full
+            while not ended:
+                await receive(peer)
+            await asyncio.sleep(0.01)
+            assert ended == [None]
+        assert problems == []
+
+    run(main())
+
+
 def test_input_is_seen_while_writing(run: Callable[[Awaitable[None]], None]) -> None:
     """What has come is seen before the next block, also while the kernel takes all we write."""
 
