@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import qpsdk
+from qpsdk.server.process import ROOT
 
 QPSDK = [sys.executable, "-m", "qpsdk"]
 
@@ -190,7 +191,8 @@ def test_listening(command: str, number: signal.Signals, listen: str, config: Pa
         rest, errors = process.communicate(timeout=20)
     at = re.escape(listen).removesuffix(":0") + (":[1-9][0-9]*" if listen.endswith(":0") else "")
     assert re.fullmatch(rf"listening on {at}\n", first)
-    assert (process.returncode, rest, errors) == (0, "", "")
+    told = [line for line in errors.splitlines() if ROOT not in line]
+    assert (process.returncode, rest, told) == (0, "", [])
 
 
 def test_serve_warns(config: Path) -> None:
@@ -205,9 +207,10 @@ def test_serve_warns(config: Path) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.readline()
-        plugin, near = process.stderr.readline(), process.stderr.readline()
+        lines = (line for line in iter(process.stderr.readline, "") if ROOT not in line)
+        plugin, near = next(lines), next(lines)
         process.send_signal(signal.SIGHUP)
-        again = [process.stderr.readline(), process.stderr.readline()]
+        again = [next(lines), next(lines)]
         process.terminate()
         _, rest = process.communicate(timeout=20)
     assert " LOGWARN (register) rcpt_ok: neither rcpthosts nor morercpthosts has a dom" in plugin
