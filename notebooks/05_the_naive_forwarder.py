@@ -314,9 +314,10 @@ SVG("../docs/assets/naive-memory.svg")
 import json
 from pathlib import Path
 
-measured = json.loads(Path("../docs/assets/naive-memory.json").read_text())["plugins"]
+measured = json.loads(Path("../docs/assets/naive-memory.json").read_text())
+print("measured on", measured["time"][:10], "with Python", measured["python"])
 print("message, bytes   host, MB   seconds")
-for size, runs in measured["queue/qmqp_forward_naive"].items():
+for size, runs in measured["plugins"]["queue/qmqp_forward_naive"].items():
     megabytes, seconds = max(runs["peak_mb"]), min(runs["seconds"])
     print(f"{int(size):14,} {megabytes:10.0f} {seconds:9.4f}")
 

@@ -10,6 +10,7 @@ class Cell {
   #box;
   #code;
   #view = null; // the editor, once there is one
+  #opening = false; // it is being loaded
   #ran = false; // in the Python that is now there, with the code that is now there
   #busy = false;
 
@@ -99,7 +100,18 @@ class Cell {
   }
 
   async edit(event) {
-    if (this.#view) return;
+    if (this.#view || this.#opening) return; // a double click asks twice
+    this.#opening = true;
+    window.addEventListener("keydown", swallow, true);
+    try {
+      await this.#open(event);
+    } finally {
+      window.removeEventListener("keydown", swallow, true);
+      this.#opening = false;
+    }
+  }
+
+  async #open(event) {
     const { edit } = await import("./editor.js");
     const place = element("div", { className: "live-editor" });
     this.#static.before(place);
@@ -179,6 +191,14 @@ class Output {
 
 function element(name, properties = {}) {
   return Object.assign(document.createElement(name), properties);
+}
+
+// What is typed before the editor is there: to the theme, n and p are the way to other pages.
+function swallow(event) {
+  const command = event.ctrlKey || event.metaKey || event.altKey || event.key.length > 1;
+  if (command || event.target.closest("input, textarea, [contenteditable]")) return;
+  event.preventDefault();
+  event.stopPropagation();
 }
 
 function all() {

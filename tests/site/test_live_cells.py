@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import jupytext
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.site.rig import ROOT
 from tests.test_notebooks import DATE
@@ -38,7 +38,7 @@ def press(cell: Locator, name: str) -> None:
 
 
 def edit(cell: Locator) -> None:
-    """Make a cell's code an editor: until it is there, keys are the page's shortcuts."""
+    """Make a cell's code an editor: until it is there, keys go nowhere."""
     press(cell, "Edit")
     expect(cell.get_by_role("textbox")).to_be_focused()
 
@@ -157,6 +157,21 @@ def test_a_click_into_the_code_edits_it(page: Page) -> None:
     expect(cell(page, 1).get_by_role("textbox")).to_be_focused()
     page.keyboard.type("er")
     expect(cell(page, 1).get_by_role("textbox")).to_contain_text(re.compile("Q.*er.*(Plugin)"))
+
+
+def test_a_reader_is_faster_than_the_editor(page: Page) -> None:
+    """Until it is loaded, keys lead to no other page, and a second click to no second editor."""
+    held: list[Route] = []
+    page.route("**/editor.js", lambda route: held.append(route))  # noqa: PLW0108 Playwright marks it
+    page.goto("tutorial/00_five_minutes/")
+    with page.expect_request("**/editor.js"):
+        cell(page, 1).get_by_role("button", name="Edit").dblclick()
+    page.keyboard.type("n")
+    while not held:
+        page.wait_for_timeout(10)
+    held[0].continue_()
+    expect(cell(page, 1).get_by_role("textbox")).to_be_focused()
+    expect(page).to_have_url(re.compile(r"/00_five_minutes/$"))
 
 
 def test_by_keyboard_alone(page: Page) -> None:
