@@ -1,7 +1,7 @@
 """Sending a package: what is written when, and what each answer means."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Iterable, Iterator
 
 import pytest
 from hypothesis import given
@@ -12,6 +12,7 @@ from qpsdk.errors import (
     QMQPResponseError,
     QMQPUnconfirmedError,
     StreamError,
+    StreamTimeoutError,
 )
 from qpsdk.qmqp import (
     Package,
@@ -35,10 +36,26 @@ def package(size: int) -> Package:
     return Package.of(size, b"a@b", [b"c@d", b"e@f"])
 
 
-def blocks(size: int = LARGE, block: int = 50_000) -> Iterator[bytes]:
-    """A large message in blocks."""
-    for _ in range(size // block):
-        yield b"x" * block
+class Blocks:
+    """A large message in blocks: of such, the last is alone on its way.
+
+    Attributes:
+        taken: Bytes of those that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self.taken < LARGE:
+            self.taken += 40_000
+            yield b"x" * 40_000
+
+
+async def others() -> None:
+    """Let whoever can go on do so, as far as they get."""
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 def run(main: Awaitable[None]) -> None:
@@ -83,13 +100,12 @@ def test_large_message() -> None:
 
     async def main() -> None:
         ours, theirs = pipe()
-        # Of such blocks the last one is alone on its way: nothing but the rule holds the tail back.
-        message = blocks(block=40_000)
+        message = Blocks()
         sending = asyncio.ensure_future(deliver(ours, whole, message, handed_over.set))
         data = b""
         while len(data) < len(whole.head) + LARGE:
-            for _ in range(10):
-                await asyncio.sleep(0)  # as much is written as may be
+            await others()
+            assert message.taken - len(data) < 2 * ONE_PIECE
             assert not handed_over.is_set()
             data += await theirs.read()
         assert data == whole.head + b"x" * LARGE
@@ -108,24 +124,69 @@ def test_large_message() -> None:
         (b"5:Zbusy,", Response(Verdict.DEFERRED, b"busy")),
     ],
 )
+@pytest.mark.parametrize("when", [1, LARGE - 40_000])
 @pytest.mark.parametrize("then", ["wait", "end", "abort"])
-def test_early_refusal(answer: bytes, response: Response, then: str) -> None:
-    """A refusal while we still send counts, whatever the server does after it."""
+def test_early_refusal(answer: bytes, response: Response, then: str, when: int) -> None:
+    """A refusal while we still send counts, whatever the server does after it.
+
+    What is not sent yet is not sent, and not the tail if that is all.
+    """
     handed_over: list[bool] = []
+    message = Blocks()
 
     async def main() -> None:
         ours, theirs = pipe()
         sending = asyncio.ensure_future(
-            deliver(ours, package(LARGE), blocks(), lambda: handed_over.append(True))
+            deliver(ours, package(LARGE), message, lambda: handed_over.append(True))
         )
-        await theirs.read()
+        read = 0
+        while read < when:
+            await others()
+            read += len(await theirs.read())
+        await others()
         theirs.write(answer)
         if then != "wait":
             getattr(theirs, then)()
         assert await sending == response
+        assert message.taken <= read + 2 * ONE_PIECE
 
     run(main())
     assert not handed_over
+
+
+@pytest.mark.parametrize(
+    ("error", "said", "response"),
+    [
+        (StreamError("broken pipe"), b"4:Dbig,", Response(Verdict.REJECTED, b"big")),
+        (StreamError("broken pipe"), b"4:Dbi", None),
+        (StreamError("broken pipe"), b"", None),
+        (StreamTimeoutError("no progress"), b"4:Dbig,", None),
+    ],
+)
+def test_a_write_that_fails(
+    error: StreamError,
+    said: bytes,
+    response: Response | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A server that has closed may have said why; one that is stuck is not waited for twice."""
+
+    async def fails(**_: bool) -> None:
+        raise error
+
+    async def main() -> None:
+        ours, theirs = pipe()
+        monkeypatch.setattr(ours, "drain", fails)
+        theirs.write(said)
+        theirs.end()
+        if response is not None:
+            assert await deliver(ours, package(LARGE), Blocks()) == response
+            return
+        with pytest.raises(StreamError) as raised:
+            await deliver(ours, package(LARGE), Blocks())
+        assert raised.value is error
+
+    run(main())
 
 
 def test_early_acceptance_is_none() -> None:
@@ -133,7 +194,7 @@ def test_early_acceptance_is_none() -> None:
 
     async def main() -> None:
         ours, theirs = pipe()
-        sending = asyncio.ensure_future(deliver(ours, package(LARGE), blocks()))
+        sending = asyncio.ensure_future(deliver(ours, package(LARGE), Blocks()))
         await theirs.read()
         theirs.write(b"3:Kok,")
         with pytest.raises(QMQPResponseError, match="not whole"):
@@ -149,7 +210,7 @@ def test_body_of_another_size(size: int) -> None:
 
     async def main() -> None:
         ours, theirs = pipe()
-        message = [SMALL] if size < ONE_PIECE else blocks()
+        message: Iterable[bytes] = [SMALL] if size < ONE_PIECE else Blocks()
         sending = asyncio.ensure_future(
             deliver(ours, package(size), message, lambda: handed_over.append(True))
         )
@@ -173,7 +234,7 @@ def test_no_response(size: int, how: str) -> None:
 
     async def main() -> None:
         ours, theirs = pipe()
-        message = [SMALL] if size == len(SMALL) else blocks()
+        message: Iterable[bytes] = [SMALL] if size == len(SMALL) else Blocks()
         sending = asyncio.ensure_future(
             deliver(ours, package(size), message, lambda: handed_over.append(True))
         )
@@ -202,7 +263,7 @@ def test_unconfirmed(size: int, answer: bytes, problem: str) -> None:
 
     async def main() -> None:
         ours, theirs = pipe()
-        message = [SMALL] if size == len(SMALL) else blocks()
+        message: Iterable[bytes] = [SMALL] if size == len(SMALL) else Blocks()
         sending = asyncio.ensure_future(deliver(ours, package(size), message))
         decoder = PackageDecoder()
         while decoder.feed(await theirs.read()) is None:
