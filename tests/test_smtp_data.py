@@ -91,6 +91,16 @@ def test_not_before_its_last_byte(wire: bytes) -> None:
         assert decode(slices)[1] is None
 
 
+@pytest.mark.parametrize("data", [b"a", b".", b"\r", b"\n", b"\r\n", b".\r\n"])
+def test_it_begins_with_its_first_byte(data: bytes) -> None:
+    """A message has begun once any byte has come, be it one that has to wait for the next."""
+    decoder = DataDecoder()
+    decoder.feed(b"")
+    assert not decoder.has_begun
+    decoder.feed(data)
+    assert decoder.has_begun
+
+
 @pytest.mark.parametrize("smuggled", SMUGGLED)
 def test_no_message_inside_a_message(smuggled: bytes) -> None:
     """Nothing but CRLF.CRLF ends a message: what a smuggler puts behind it stays in it."""
