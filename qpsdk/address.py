@@ -5,6 +5,7 @@ UTF-8 of RFC 6531, 3.3, and one concession to deployed mail: underscores in a do
 """
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Final
@@ -23,6 +24,8 @@ MAX_DOMAIN: Final = 255
 
 MAX_LABEL: Final = 63
 """Longest label of a domain, in octets (RFC 1035, 2.3.4)."""
+
+_NO_TEXT: Final = "an Address equals no text; compare with Address.parse(...), or its parts"
 
 # Bytes above 127 are in the grammar; parse() has checked before that they may be there.
 # Runs of bytes are possessive, groups are not: before Python 3.11.5 a possessive group that fails
@@ -61,7 +64,8 @@ class Address:
     True
 
     Two addresses are equal when their users are the same bytes (RFC 5321, 2.4: only the
-    receiving host may fold case there) and their hosts differ at most in ASCII case.
+    receiving host may fold case there) and their hosts differ at most in ASCII case. To a text
+    none is equal, and Python warns of who compares the two.
     An address is always true: ask `is_null` for the null sender. `Address(user, host)` raises
     AddressError when the two make no address.
     """
@@ -152,6 +156,8 @@ class Address:
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Address):
+            if isinstance(other, str | bytes):
+                warnings.warn(_NO_TEXT, stacklevel=2)
             return NotImplemented
         return self.user == other.user and self.host.lower() == other.host.lower()
 
