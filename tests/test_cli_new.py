@@ -6,12 +6,9 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from qpsdk.cli.new import new
-from qpsdk.errors import SetupError
 from qpsdk.scaffold.git import Repository
 
 QPSDK = [sys.executable, "-m", "qpsdk"]
@@ -167,15 +164,6 @@ def test_single_file(tmp_path: Path) -> None:
         "  put the line long_gone into CONFIG/plugins, at its place\n"
         "  qpsdk check --config CONFIG\n"
     )
-
-
-@pytest.mark.parametrize("option", ["author", "qpsdk"])
-def test_single_file_of_what_is_a_projects(option: str, tmp_path: Path) -> None:
-    """What a file has no place for is refused, and not ignored."""
-    told: dict[str, Any] = {option: "Ann"}
-    with pytest.raises(SetupError, match=f"^--{option}: --single-file has no use for it"):
-        new("long-gone", dir_=tmp_path, single_file=True, **told)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_update(tmp_path: Path) -> None:

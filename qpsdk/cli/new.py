@@ -47,9 +47,6 @@ def new(  # noqa: PLR0917 - Typer gives all of them by name
     from qpsdk.scaffold import project, single
     from qpsdk.scaffold.names import Names
 
-    for option, given in ("--author", author), ("--qpsdk", qpsdk):
-        if single_file and given is not None:
-            raise SetupError(f"{option}: --single-file has no use for it; leave one of them out")
     hooks = tuple(dict.fromkeys(known_hook(text).name for text in hook or ()))
     source = project.installed_from() if qpsdk is None else project.requirement(qpsdk)
     answers = project.Answers(Names.of(name), description, author, hooks or None, source)
