@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from qpsdk.config import Config
 from qpsdk.errors import PluginError
 from qpsdk.log import text_of
 from qpsdk.plugin import Plugin
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 ENTRY_POINTS: Final = "qpsdk.plugins"
 """The entry point group in which installed packages offer plugins."""
@@ -158,7 +160,9 @@ def available(directories: list[Path]) -> Iterator[tuple[str, str]]:
         yield name, f"package {package}"
 
 
-def _installed_plugins() -> dict[str, EntryPoint]:
+def _installed_plugins() -> "dict[str, EntryPoint]":
+    from importlib.metadata import entry_points  # takes 15 ms, and few hosts need it
+
     return {entry.name.replace("-", "_"): entry for entry in entry_points(group=ENTRY_POINTS)}
 
 

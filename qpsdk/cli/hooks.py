@@ -12,7 +12,6 @@ from qpsdk.constants import DECLINED, DENYSOFT, DONE, OK, Constant
 from qpsdk.errors import SetupError
 from qpsdk.hooks import HOOKS, Effect, Hook, hook_name
 from qpsdk.plugin import LINE_OPTIONS, LineOption
-from qpsdk.scaffold.compose import code_of_plugin
 
 
 @app.command()
@@ -77,6 +76,8 @@ def describe(hook: Hook) -> Iterator[str]:
     yield from line_options(option for option in LINE_OPTIONS if _concerns(option, hook))
     yield ""
     yield "Example:"
+    from qpsdk.scaffold.compose import code_of_plugin
+
     yield from code_of_plugin([hook.name]).methods.splitlines()
 
 

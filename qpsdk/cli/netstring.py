@@ -8,7 +8,6 @@ import typer
 
 from qpsdk.cli.app import app
 from qpsdk.errors import SetupError
-from qpsdk.explain import explain
 from qpsdk.server.stream import reason
 
 
@@ -25,6 +24,8 @@ def netstring(
     The exit status is 0 if they are well-formed, 1 if they are not.
     """
     from rich.console import Console
+
+    from qpsdk.explain import explain
 
     if text is None:
         data = _read(file)

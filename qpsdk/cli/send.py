@@ -1,8 +1,6 @@
 """`qpsdk send`."""
 
-import smtplib
 import sys
-from email.utils import formatdate, make_msgid
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -45,6 +43,9 @@ def send(
     again later (it said so, or gave no answer), 100 it will never accept it, 2 nothing was sent
     since something is wrong here.
     """
+    import smtplib
+    from email.utils import formatdate, make_msgid
+
     from qpsdk.lab.client import Client, sample
 
     try:

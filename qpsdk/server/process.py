@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import faulthandler
 import logging
 import os
@@ -266,6 +265,8 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
         task.cancel()
     _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=TASKS_END))
     for task in left:
+        import ctypes
+
         told = "was cancelled and does not end; the process ends all the same"
         log(LOGERROR, f"the task {getattr(task.get_coro(), '__qualname__', task)} {told}")
         asyncio._unregister_task(task)
