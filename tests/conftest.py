@@ -17,7 +17,7 @@ from tests.certificates import Certificate, make_certificate
 # No deadline: a slow machine is no failure. CI draws the same examples every time, so that a
 # red run can be repeated; at home each run looks elsewhere.
 settings.register_profile("default", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=100, deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("ci", max_examples=200, deadline=None, derandomize=True, print_blob=True)
 # In Pyodide everything takes ten times as long, and what is looked for is only what it does not do.
 settings.register_profile("pyodide", max_examples=5, deadline=None, derandomize=True)
 settings.load_profile("ci" if os.environ.get("CI") == "true" else "default")
