@@ -261,12 +261,12 @@ def _end_tasks(loop: asyncio.AbstractEventLoop) -> None:
     tasks = asyncio.all_tasks(loop)
     if not tasks:
         return
+    import ctypes  # of no use to most processes
+
     for task in tasks:
         task.cancel()
     _, left = loop.run_until_complete(asyncio.wait(tasks, timeout=TASKS_END))
     for task in left:
-        import ctypes
-
         told = "was cancelled and does not end; the process ends all the same"
         log(LOGERROR, f"the task {getattr(task.get_coro(), '__qualname__', task)} {told}")
         asyncio._unregister_task(task)
